@@ -1,0 +1,1 @@
+"""CTR backbones, one file each, layers shared. Import torch only."""

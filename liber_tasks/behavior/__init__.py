@@ -1,0 +1,1 @@
+"""The behaviour stream: files are checked, bad rows quarantined, good ones appended once."""

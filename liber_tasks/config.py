@@ -1,0 +1,94 @@
+"""Settings: the one place where the environment is read.
+
+Sources, strongest first: environment variables, `.env`, `var/local.env` (written by the local stack).
+Every name starts with `LIBER_`, except `MLFLOW_TRACKING_URI`, which MLflow itself defines.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from liber_tasks.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[1]
+VAR = ROOT / "var"
+LOCAL_ENV = VAR / "local.env"
+
+
+class Settings(BaseSettings):
+    """Everything a stage may ask for. Durations are seconds, sizes are counts, unless the name says otherwise."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LIBER_", env_file=(LOCAL_ENV, ROOT / ".env"), extra="ignore", populate_by_name=True
+    )
+
+    # Services
+    database_url: SecretStr | None = Field(None, description="PostgreSQL >= 15 with pgvector, postgresql://...")
+    reader_database_url: SecretStr | None = Field(None, description="the same database with a read-only role")
+    llm_url: str | None = Field(None, description="base URL of a TGI, vLLM, SGLang or llama.cpp server")
+    llm_model: str = Field("local", description="model name sent to the LLM server and kept in every call key")
+    llm_token: SecretStr | None = Field(None, description="bearer token of the LLM server")
+    mlflow_tracking_uri: str | None = Field(None, validation_alias="MLFLOW_TRACKING_URI")
+
+    # Ingest (behaviour stream)
+    max_rejected_share: float = Field(0.01, ge=0, le=1, description="a file with more bad rows is refused whole")
+    max_future: float = Field(86_400, ge=0, description="seconds an event may lie ahead of the ingest clock")
+
+    # Partition (paper, Eq. 1)
+    partition_k: int = Field(20, ge=1, description="a cache of this many behaviours becomes a partition")
+
+    # Interest learning (paper, section 3.3)
+    domain: str = Field("movies", description="domain pack: how users, items and factors are worded in prompts")
+    learn_max_users: int | None = Field(20, ge=0, description="users learnt in one run, newest first; empty: all")
+    learn_max_calls: int | None = Field(None, ge=0, description="LLM calls in one run; empty: no bound")
+    llm_in_flight: int = Field(8, ge=1, description="LLM calls in flight at most")
+    llm_timeout: float = Field(120, gt=0, description="seconds one LLM call may take")
+    llm_patience: float = Field(60, ge=0, description="seconds to wait for an LLM server that refuses connections")
+    summary_max_tokens: int = Field(96, ge=1)
+    shift_max_tokens: int = Field(64, ge=1)
+
+    # Encoder (paper, section 3.4.1)
+    encoder: str = Field("minilm", description="'minilm' (packaged weights), a model name, or a folder")
+    encoder_dimension: int = Field(64, ge=1, description="length of r_j after PCA")
+
+    # Training (paper, section 4.1.3)
+    backbone: str = "din"
+    seeds: int = Field(3, ge=1, description="paired seeds a comparison is repeated with")
+    model_name: str = Field("liber-ctr", description="registered model in MLflow")
+
+    def require(self, name: str) -> str:
+        """Value of a setting that must be there.
+
+        Raises:
+            InputError: the setting is empty; names the variable to set.
+        """
+        value = getattr(self, name)
+        if value is None:
+            variable = "MLFLOW_TRACKING_URI" if name == "mlflow_tracking_uri" else f"LIBER_{name.upper()}"
+            raise InputError(
+                f"{variable} is not set: set it in the environment or .env, or run `make up` for a local one."
+            )
+        return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+
+
+@lru_cache
+def settings() -> Settings:
+    """Settings of this process.
+
+    Raises:
+        InputError: a variable has a value of the wrong type or out of range; names it.
+    """
+    return load()
+
+
+def load(**overrides: object) -> Settings:
+    """Fresh settings, `overrides` strongest (field names). Raises InputError like `settings`."""
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0])
+        variable = field if field.isupper() else f"LIBER_{field.upper()}"
+        raise InputError(f"{variable} is {first['input']!r}: {first['msg'].lower()}.") from None

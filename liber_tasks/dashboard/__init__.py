@@ -1,0 +1,1 @@
+"""The Streamlit dashboard; it reads stored results with a read-only role."""

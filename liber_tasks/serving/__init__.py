@@ -1,0 +1,1 @@
+"""The registered model as its consumers load it (paper, section 3.5)."""

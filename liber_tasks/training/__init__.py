@@ -1,0 +1,1 @@
+"""Point-in-time samples, training, honest evaluation, registration in MLflow."""

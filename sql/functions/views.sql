@@ -1,0 +1,117 @@
+-- Views for readers (role liber_reader). Dropped first: a view's columns cannot be replaced freely.
+DROP VIEW IF EXISTS liber.partition_event, liber.interest_timeline, liber.pipeline_status, liber.readout_current;
+
+-- One row a behaviour inside a sealed partition.
+CREATE VIEW liber.partition_event AS
+SELECT
+    u.user_id,
+    p.partition_no,
+    b.seq - p.first_seq + 1 AS position,
+    b.event_id,
+    p.reason::text AS reason,
+    p.sealed_at
+FROM liber.behavior_partition AS p
+INNER JOIN liber.user_profile AS u ON p.user_key = u.user_key
+INNER JOIN liber.behavior AS b ON p.user_key = b.user_key AND b.seq BETWEEN p.first_seq AND p.last_seq;
+
+-- One row a partition and knowledge version; texts are null until learnt.
+CREATE VIEW liber.interest_timeline AS
+SELECT
+    u.user_id,
+    p.partition_no,
+    p.started_at,
+    p.ended_at,
+    p.n_behaviors,
+    s.text AS summary,
+    c.text AS shift,
+    k.model,
+    k.summary_prompt || ' + ' || k.shift_prompt AS prompt_version,
+    s.knowledge_version
+FROM liber.behavior_partition AS p
+INNER JOIN liber.user_profile AS u ON p.user_key = u.user_key
+LEFT JOIN liber.interest AS s
+    ON p.user_key = s.user_key AND p.partition_no = s.partition_no AND s.kind = 'summary'
+LEFT JOIN liber.interest AS c
+    ON
+        p.user_key = c.user_key AND p.partition_no = c.partition_no AND c.kind = 'shift'
+        AND s.knowledge_version = c.knowledge_version
+LEFT JOIN liber.knowledge_version AS k ON s.knowledge_version = k.knowledge_version;
+
+-- One row a stage: what is done and what waits.
+CREATE VIEW liber.pipeline_status AS
+WITH partitions AS (
+    SELECT
+        count(*) AS n,
+        count(*) FILTER (WHERE partition_no > 1) AS n_with_previous
+    FROM liber.behavior_partition
+),
+
+texts AS (
+    SELECT
+        count(distinct(user_key, partition_no)) FILTER (WHERE kind = 'summary') AS summaries,
+        count(distinct(user_key, partition_no)) FILTER (WHERE kind = 'shift') AS shifts
+    FROM liber.interest
+),
+
+vectors AS (
+    SELECT count(distinct(user_key, partition_no)) AS n FROM liber.interest_vector
+),
+
+-- A partition can be encoded once it has its summary and, from P_2 on, its shift.
+encodable AS (
+    SELECT count(distinct(s.user_key, s.partition_no)) AS n
+    FROM liber.interest AS s
+    LEFT JOIN liber.interest AS c
+        ON
+            s.user_key = c.user_key AND s.partition_no = c.partition_no
+            AND s.knowledge_version = c.knowledge_version AND c.kind = 'shift'
+    WHERE s.kind = 'summary' AND (s.partition_no = 1 OR c.text IS NOT NULL)
+),
+
+streams AS (
+    SELECT
+        coalesce(sum(last_seq), 0)::bigint AS behaviors,
+        coalesce(sum(last_seq - first_unsealed_seq + 1), 0)::bigint AS cached
+    FROM liber.user_stream
+)
+
+SELECT stage, unit, done, pending, failed
+FROM (
+    SELECT
+        1 AS step,
+        'ingest' AS stage,
+        'behaviors' AS unit,
+        streams.behaviors AS done,
+        0::bigint AS pending,
+        (SELECT count(*) FROM liber.rejected_row) AS failed
+    FROM streams
+    UNION ALL
+    SELECT 2, 'partition', 'behaviors sealed', streams.behaviors - streams.cached, streams.cached, 0 FROM streams
+    UNION ALL
+    SELECT
+        3, 'summary', 'partitions', texts.summaries, partitions.n - texts.summaries,
+        (SELECT count(*) FROM liber.llm_call WHERE kind = 'summary' AND state = 'quarantined')
+    FROM partitions CROSS JOIN texts
+    UNION ALL
+    SELECT
+        4, 'shift', 'partitions', texts.shifts, partitions.n_with_previous - texts.shifts,
+        (SELECT count(*) FROM liber.llm_call WHERE kind = 'shift' AND state = 'quarantined')
+    FROM partitions CROSS JOIN texts
+    UNION ALL
+    SELECT 5, 'encode', 'partitions', vectors.n, encodable.n - vectors.n, 0 FROM vectors CROSS JOIN encodable
+) AS stages
+ORDER BY step;
+
+-- The newest readout of each experiment.
+CREATE VIEW liber.readout_current AS
+SELECT DISTINCT ON (e.name)
+    e.name AS experiment,
+    e.simulated,
+    e.starts_at,
+    e.ends_at,
+    r.watermark,
+    r.result,
+    r.created_at
+FROM liber.readout AS r
+INNER JOIN liber.experiment AS e ON r.experiment_key = e.experiment_key
+ORDER BY e.name ASC, r.readout_key DESC;

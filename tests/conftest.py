@@ -1,0 +1,67 @@
+"""Real services for the tests: PostgreSQL with pgvector (one cluster a session, one database a test)."""
+
+import secrets
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import psycopg2
+import pytest
+from sqlalchemy import Engine
+
+from liber_tasks import db
+from liber_tasks.config import Settings
+from liber_tasks.local import postgres
+
+
+def free_port() -> int:
+    """A loopback port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Cluster]:
+    """A running PostgreSQL with a migrated template database."""
+    folder = tmp_path_factory.mktemp("pg")
+    server = postgres.Cluster(folder / "data", free_port(), secrets.token_urlsafe(12), ("fsync=off",))
+    server.prepare()
+    child = server.spawn()
+    try:
+        server.ensure({"liber_reader": server.password}, {"liber_template": "postgres"})
+        db.init_db(server.url("liber_template"))
+        yield server
+    finally:
+        postgres.stop(child)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _admin(cluster: postgres.Cluster, statement: str) -> None:
+    with closing(psycopg2.connect(cluster.url("postgres"))) as connection:
+        connection.autocommit = True
+        connection.cursor().execute(statement)
+
+
+@pytest.fixture
+def database_url(cluster: postgres.Cluster) -> Iterator[str]:
+    """URL of a fresh database with the LIBER schema."""
+    name = f"test_{secrets.token_hex(6)}"
+    _admin(cluster, f"CREATE DATABASE {name} TEMPLATE liber_template")
+    yield cluster.url(name)
+    _admin(cluster, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def engine(database_url: str) -> Engine:
+    """Engine on a fresh database with the LIBER schema."""
+    return db.engine(database_url)
+
+
+@pytest.fixture
+def settings(database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
+    """Settings that point at the fresh database and at nothing of the developer's own."""
+    monkeypatch.setitem(Settings.model_config, "env_file", None)
+    return Settings(database_url=database_url)
