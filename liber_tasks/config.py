@@ -6,6 +6,7 @@ Every name starts with `LIBER_`, except `MLFLOW_TRACKING_URI`, which MLflow itse
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -21,7 +22,12 @@ class Settings(BaseSettings):
     """Everything a stage may ask for. Durations are seconds, sizes are counts, unless the name says otherwise."""
 
     model_config = SettingsConfigDict(
-        env_prefix="LIBER_", env_file=(LOCAL_ENV, ROOT / ".env"), extra="ignore", populate_by_name=True
+        env_prefix="LIBER_",
+        env_file=(LOCAL_ENV, ROOT / ".env"),
+        env_ignore_empty=False,
+        env_parse_none_str="",
+        extra="ignore",
+        populate_by_name=True,
     )
 
     # Services
@@ -33,6 +39,7 @@ class Settings(BaseSettings):
     mlflow_tracking_uri: str | None = Field(None, validation_alias="MLFLOW_TRACKING_URI")
 
     # Ingest (behaviour stream)
+    movielens: str | None = Field(None, description="GroupLens' ml-100k.zip or folder; empty: the copy on PyPI")
     max_rejected_share: float = Field(0.01, ge=0, le=1, description="a file with more bad rows is refused whole")
     max_future: float = Field(86_400, ge=0, description="seconds an event may lie ahead of the ingest clock")
 
@@ -41,7 +48,10 @@ class Settings(BaseSettings):
 
     # Interest learning (paper, section 3.3)
     domain: str = Field("movies", description="domain pack: how users, items and factors are worded in prompts")
-    learn_max_users: int | None = Field(20, ge=0, description="users learnt in one run, newest first; empty: all")
+    learn_max_users: int | None = Field(
+        20, ge=0, description="users learnt in all, in `learn_order`; empty: every user"
+    )
+    learn_order: Literal["newest", "active"] = Field("newest", description="who comes first: latest or most partitions")
     learn_max_calls: int | None = Field(None, ge=0, description="LLM calls in one run; empty: no bound")
     llm_in_flight: int = Field(8, ge=1, description="LLM calls in flight at most")
     llm_timeout: float = Field(120, gt=0, description="seconds one LLM call may take")
@@ -55,6 +65,7 @@ class Settings(BaseSettings):
 
     # Training (paper, section 4.1.3)
     backbone: str = "din"
+    train_share: float = Field(0.9, gt=0, lt=1, description="earliest share of behaviours that trains; the rest tests")
     seeds: int = Field(3, ge=1, description="paired seeds a comparison is repeated with")
     model_name: str = Field("liber-ctr", description="registered model in MLflow")
 
