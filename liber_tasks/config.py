@@ -4,6 +4,7 @@ Sources, strongest first: environment variables, `.env`, `var/local.env` (writte
 Every name starts with `LIBER_`, except `MLFLOW_TRACKING_URI`, which MLflow itself defines.
 """
 
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -14,7 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from liber_tasks.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
-VAR = ROOT / "var"
+VAR = Path(os.environ.get("LIBER_VAR", ROOT / "var"))  # everything the local stack writes
 LOCAL_ENV = VAR / "local.env"
 
 
@@ -69,6 +70,14 @@ class Settings(BaseSettings):
     seeds: int = Field(3, ge=1, description="paired seeds a comparison is repeated with")
     model_name: str = Field("liber-ctr", description="registered model in MLflow")
 
+    # Local stack: ports on 127.0.0.1
+    port_postgres: int = Field(15432, ge=1, le=65535)
+    port_llm: int = Field(18080, ge=1, le=65535)
+    port_mlflow: int = Field(15000, ge=1, le=65535)
+    port_airflow: int = Field(18088, ge=1, le=65535)
+    port_dashboard: int = Field(18501, ge=1, le=65535)
+    local_gguf: Path | None = Field(None, description="model file of the embedded LLM server; empty: SmolLM2-135M")
+
     def require(self, name: str) -> str:
         """Value of a setting that must be there.
 
@@ -94,10 +103,15 @@ def settings() -> Settings:
     return load()
 
 
-def load(**overrides: object) -> Settings:
-    """Fresh settings, `overrides` strongest (field names). Raises InputError like `settings`."""
+def load(*, local: bool = True, **overrides: object) -> Settings:
+    """Fresh settings, `overrides` strongest (field names); `local=False` leaves the local stack's file out.
+
+    Raises:
+        InputError: like `settings`.
+    """
+    files = (LOCAL_ENV, ROOT / ".env") if local else (ROOT / ".env",)
     try:
-        return Settings(**overrides)  # type: ignore[arg-type]
+        return Settings(_env_file=files, **overrides)  # type: ignore[arg-type, call-arg]
     except ValidationError as error:
         first = error.errors()[0]
         field = str(first["loc"][0])

@@ -77,12 +77,13 @@ def init_db(url: str) -> list[str]:
         LiberError: a migration failed; the database is as it was before that migration.
     """
     dbmate = Path(sys.executable).with_name("dbmate")
-    plain = make_url(url).set(drivername="postgres").render_as_string(hide_password=False)
+    # dbmate keeps its table in the first schema of the path; a role named like our schema would change it midway
+    plain = make_url(url).set(drivername="postgres").update_query_dict({"search_path": "public"})
     with database_errors(), engine(url).connect():
         pass  # a clear message before dbmate's own
     done = subprocess.run(
         [dbmate, "--migrations-dir", SQL / "migrations", "--no-dump-schema", "migrate"],
-        env={**os.environ, "DATABASE_URL": plain},
+        env={**os.environ, "DATABASE_URL": plain.render_as_string(hide_password=False)},
         capture_output=True,
         text=True,
         check=False,

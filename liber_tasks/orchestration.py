@@ -1,0 +1,88 @@
+"""Between Airflow and the stages: assets, settings from Connections, checked parameters, errors that end a task.
+
+The only module of the package that imports Airflow, and only its task SDK.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Asset, Connection
+from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, AirflowSkipException
+
+from liber_tasks.config import Settings, load
+from liber_tasks.errors import InputError, LiberError
+from liber_tasks.types import Progress
+
+PARTITIONS = Asset("liber://partitions")
+INTEREST_VECTORS = Asset("liber://interest_vectors")
+CTR_MODEL = Asset("liber://ctr_model")
+AB_READOUT = Asset("liber://ab_readout")
+
+DAG_DEFAULTS: dict[str, Any] = {"owner": "liber", "retries": 2, "retry_delay": timedelta(seconds=20)}
+LLM_POOL = "llm"
+
+CONNECTIONS = {"database_url": "liber_postgres", "llm_url": "liber_llm", "mlflow_tracking_uri": "liber_mlflow"}
+
+
+def task_settings(**parameters: Any) -> Settings:
+    """Settings inside a task: the run's `parameters` (None: not given), Airflow's Connections, the environment."""
+    found = {field: value for field, value in parameters.items() if value is not None}
+    for field, connection_id in CONNECTIONS.items():
+        try:
+            found[field] = Connection.get(connection_id).get_uri()
+        except AirflowNotFoundException:
+            continue
+    return load(**found)
+
+
+def checked(context: Mapping[str, Any]) -> dict[str, Any]:
+    """The run's parameters.
+
+    Raises:
+        AirflowFailException: the run was triggered with a key the DAG does not have; Airflow itself would ignore it.
+    """
+    params = dict(context["params"])
+    unknown = set(context["dag_run"].conf or {}) - set(context["dag"].params)
+    if unknown:
+        known = ", ".join(sorted(context["dag"].params))
+        raise AirflowFailException(f"Unknown parameter {', '.join(sorted(unknown))}: this DAG has {known}.")
+    return params
+
+
+def run_name(context: Mapping[str, Any]) -> str:
+    """How ledgers and MLflow name this run."""
+    return f"{context['dag'].dag_id}/{context['dag_run'].run_id}"
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """Bad input ends the task at once; a service that is away is retried; both in one sentence."""
+    try:
+        yield
+    except InputError as error:
+        raise AirflowFailException(str(error)) from None
+    except LiberError as error:
+        logging.getLogger(__name__).error("%s", error)
+        raise
+
+
+def skip_unless(changed: object, what: str) -> None:
+    """Skip the task, and so its asset event, when there is nothing new."""
+    if not changed:
+        raise AirflowSkipException(f"Nothing new: {what}.")
+
+
+def log_progress() -> Progress:
+    """Progress as log lines, one a tenth of the way."""
+    logger, last = logging.getLogger("liber.progress"), {"label": "", "tenth": -1}
+
+    def show(done: int, total: int | None, label: str) -> None:
+        tenth = done * 10 // total if total else done // 1000
+        if (label, tenth) != (last["label"], last["tenth"]):
+            last.update(label=label, tenth=tenth)
+            logger.info("%s: %s of %s", label, done, total if total is not None else "?")
+
+    return show
