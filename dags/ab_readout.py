@@ -12,7 +12,7 @@ from liber_tasks import orchestration as liber
     default_args=liber.DAG_DEFAULTS,
     tags=["liber", "experiment"],
     params={
-        "experiment": Param("liber-memory-simulated", type="string", minLength=1),
+        "experiment": Param("liber-memory-simulated", type="string", minLength=1, description="its name"),
         "simulate": Param(False, type="boolean", description="first plant the paper's lifts, SIMULATED"),
         "watermark": Param(None, type=["null", "string"], format="date-time", description="empty: its end"),
     },
@@ -28,9 +28,8 @@ def ab_readout() -> None:
 
     @task
     def prepare() -> bool:
-        from liber_tasks.experiment.simulate import simulate
-
         from liber_tasks import db
+        from liber_tasks.experiment.simulate import simulate
 
         params, settings = liber.checked(get_current_context()), liber.task_settings()
         if not params["simulate"]:
@@ -42,9 +41,8 @@ def ab_readout() -> None:
     def materialise() -> int:
         from datetime import datetime
 
-        from liber_tasks.experiment.metrics import materialise as materialise_days
-
         from liber_tasks import db
+        from liber_tasks.experiment.metrics import materialise as materialise_days
 
         params, settings = get_current_context()["params"], liber.task_settings()
         given = params["watermark"]
@@ -56,9 +54,8 @@ def ab_readout() -> None:
     def readout() -> str:
         from datetime import datetime
 
-        from liber_tasks.experiment.readout import readout as read
-
         from liber_tasks import db
+        from liber_tasks.experiment.readout import readout as read
 
         params, settings = get_current_context()["params"], liber.task_settings()
         given = params["watermark"]

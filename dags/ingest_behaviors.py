@@ -15,7 +15,7 @@ from liber_tasks import orchestration as liber
         "behaviors": Param([], type="array", items={"type": "string"}, description="files, folders or globs"),
         "items": Param([], type="array", items={"type": "string"}, description="item files"),
         "users": Param([], type="array", items={"type": "string"}, description="user files"),
-        "format": Param(None, type=["null", "string"], enum=[None, "jsonl", "csv", "parquet"]),
+        "format": Param(None, type=["null", "string"], description="jsonl, csv or parquet; empty: by the ending"),
         "k": Param(None, type=["null", "integer"], minimum=1, description="partition size; empty: LIBER_PARTITION_K"),
         "watermark": Param(None, type=["null", "string"], format="date-time", description="empty: the run's time"),
     },
@@ -31,9 +31,8 @@ def ingest_behaviors() -> None:
 
     @task
     def ingest() -> dict[str, int]:
-        from liber_tasks.behavior.ingest import ingest as load
-
         from liber_tasks import db
+        from liber_tasks.behavior.ingest import ingest as load
 
         params, settings = liber.checked(get_current_context()), liber.task_settings()
         totals = {}
@@ -50,10 +49,9 @@ def ingest_behaviors() -> None:
     def seal() -> int:
         from datetime import datetime
 
+        from liber_tasks import db
         from liber_tasks.partition.rules import PartitionRule
         from liber_tasks.partition.stream import seal as seal_caches
-
-        from liber_tasks import db
 
         context = get_current_context()
         params = liber.checked(context)

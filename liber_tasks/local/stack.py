@@ -34,10 +34,10 @@ def up(stack: Stack, progress: Progress = silent) -> bool:
         InputError: a port is taken by another program; names the setting.
         ServiceUnavailable: a service ended or did not answer in time; names it and the log.
     """
-    checks = _checks(stack)
-    if _members(stack) and all(_holds(check) for check in checks.values()):
+    if is_up(stack):
         return False
     down(stack)
+    checks = _checks(stack)
     for name, port in stack.ports.items():
         if _listening(port):
             raise InputError(
@@ -61,23 +61,28 @@ def up(stack: Stack, progress: Progress = silent) -> bool:
     return True
 
 
+def is_up(stack: Stack) -> bool:
+    """Whether every service of this stack answers."""
+    return bool(members(stack)) and all(_holds(check) for check in _checks(stack).values())
+
+
 def down(stack: Stack) -> int:
     """Stop every process of the stack, the manager first; number of processes stopped."""
-    members = _members(stack)
-    managers = [process for process in members if "honcho" in _command(process)]
-    _signal(managers or members, signal.SIGTERM)
-    _, alive = psutil.wait_procs(members, timeout=20)
+    found = members(stack)
+    managers = [process for process in found if "honcho" in _command(process)]
+    _signal(managers or found, signal.SIGTERM)
+    _, alive = psutil.wait_procs(found, timeout=20)
     # PostgreSQL takes SIGINT for a fast shutdown; SIGTERM would wait for its clients.
     _signal(alive, signal.SIGINT)
     _, alive = psutil.wait_procs(alive, timeout=5)
     _signal(alive, signal.SIGKILL)
     psutil.wait_procs(alive, timeout=5)
-    return len(members)
+    return len(found)
 
 
 def memory_mb(stack: Stack) -> float:
     """Proportional set size of the whole stack: shared pages count once."""
-    return sum(process.memory_full_info().pss for process in _members(stack)) / 2**20
+    return sum(process.memory_full_info().pss for process in members(stack)) / 2**20
 
 
 def _await(
@@ -137,7 +142,7 @@ def _listening(port: int) -> bool:
         return probe.connect_ex((LOOPBACK, port)) == 0
 
 
-def _members(stack: Stack) -> list[psutil.Process]:
+def members(stack: Stack) -> list[psutil.Process]:
     """Processes that carry this stack's marker, whoever their parent is now; never this one or its parents."""
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     found = []

@@ -1,0 +1,127 @@
+"""The whole journey on MovieLens-100K through Airflow, followed live. What is done already is not done again."""
+
+import signal
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Engine
+
+from liber_tasks import db
+from liber_tasks.config import Settings, load
+from liber_tasks.errors import LiberError
+from liber_tasks.local.airflow_api import AirflowApi
+from liber_tasks.local.environment import Stack
+from liber_tasks.local.report import counts, show_report
+from liber_tasks.local.show import bars, bring_up, console, show_addresses
+from liber_tasks.local.stack import down, is_up, memory_mb
+from liber_tasks.status import status
+
+EXPERIMENT = "liber-memory-simulated"
+ASSET_SECONDS = 30  # Airflow starts the run of an asset event within seconds
+Fraction = Callable[[], tuple[int, int]]  # done, total
+
+
+def demo(stack: Stack) -> None:
+    """Run the journey and print its report; Ctrl-C stops what this call started.
+
+    Raises:
+        LiberError: a step failed; what is done stays, and a re-run continues.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    from liber_tasks.behavior.movielens import obtain
+
+    begun, was_up = time.monotonic(), is_up(stack)
+    try:
+        bring_up(stack)
+        settings = stack_settings(stack)
+        before = counts(db.connect(settings))
+        data = obtain(settings, stack.var / "data")
+        files = {"behaviors": [str(data.behaviors)], "items": [str(data.items)], "users": [str(data.users)]}
+        journey(AirflowApi.of(stack), settings, files)
+        show_report(settings, before, EXPERIMENT)
+        console.print(
+            f"\nWall time {time.monotonic() - begun:.0f} s. Memory of the stack {memory_mb(stack):,.0f} MB.\n"
+        )
+        show_addresses(stack)
+    except KeyboardInterrupt:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # stopping must not be interrupted half-way
+        if not was_up:
+            console.print("\nInterrupted: stopping the stack. `make demo` continues from here.")
+            down(stack)
+        raise
+
+
+def stack_settings(stack: Stack) -> Settings:
+    """Settings that point this process at the stack."""
+    environment = stack.liber_environment()
+    return load(
+        local=False,
+        database_url=environment["LIBER_DATABASE_URL"],
+        llm_url=environment["LIBER_LLM_URL"],
+        mlflow_tracking_uri=environment["MLFLOW_TRACKING_URI"],
+    )
+
+
+def journey(api: AirflowApi, settings: Settings, files: dict[str, list[str]]) -> None:
+    """Files -> partitions -> interests -> vectors -> models -> readout, each by its DAG.
+
+    Args:
+        api: Airflow.
+        settings: of the stack.
+        files: paths by kind: `behaviors`, `items`, `users`.
+
+    Raises:
+        LiberError: a run failed; names DAG, task and reason.
+    """
+    engine = db.connect(settings)
+    with bars() as display:
+
+        def follow(step: str, dag_id: str, run_id: str, fraction: Fraction | None = None) -> dict[str, str]:
+            bar = display.add_task(dag_id, step=step, total=None)
+            for run in api.follow(dag_id, run_id):
+                finished = sum(state in ("success", "skipped") for state in run.tasks.values())
+                done, total = fraction() if fraction else (finished, len(run.tasks))
+                at = next((task for task, state in run.tasks.items() if state not in ("success", "skipped")), run.state)
+                display.update(bar, completed=done, total=total, description=f"{dag_id}: {at}")
+            if run.state != "success":
+                raise LiberError(f"The DAG {dag_id} failed in {api.failure(run)}. Run `make demo` again to continue.")
+            return run.tasks
+
+        begun = datetime.now(UTC)
+        tasks = follow("ingest", "ingest_behaviors", api.trigger("ingest_behaviors", dict(files)))
+
+        run = _chained(api, "learn_interests", begun, tasks["announce_partitions"] == "success")
+        target = _interests_to_learn(engine, settings)
+        tasks = follow("learn", "learn_interests", run, lambda: (_stage(engine, "summary", "shift"), target))
+
+        run = _chained(api, "train_ctr", begun, tasks["announce_vectors"] == "success")
+        follow("train", "train_ctr", run)
+
+        run = api.trigger("ab_readout", {"experiment": EXPERIMENT, "simulate": True})
+        follow("readout", "ab_readout", run)
+
+
+def _chained(api: AirflowApi, dag_id: str, since: datetime, announced: bool) -> str:
+    """The run that an asset event started; where nothing new was announced, one that picks up what was left."""
+    deadline = time.monotonic() + ASSET_SECONDS
+    while announced and time.monotonic() < deadline:
+        if runs := api.runs_since(dag_id, since):
+            return runs[-1]
+        time.sleep(0.5)
+    conf: dict[str, Any] = {}
+    return api.trigger(dag_id, conf)
+
+
+def _interests_to_learn(engine: Engine, settings: Settings) -> int:
+    """Texts there will be once the bounded number of users is learnt."""
+    from liber_tasks.interest.learn import learn
+
+    plan = learn(engine, settings, max_users=settings.learn_max_users, max_calls=settings.learn_max_calls, dry_run=True)
+    return plan.calls + _stage(engine, "summary", "shift")
+
+
+def _stage(engine: Engine, *stages: str) -> int:
+    return sum(stage.done for stage in status(engine) if stage.stage in stages)

@@ -1,0 +1,134 @@
+"""The whole journey on a slice of MovieLens-100K through the real scheduler, killed and repeated."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import pytest
+from sqlalchemy import text
+
+from liber_tasks import db
+from liber_tasks.behavior.movielens import obtain
+from liber_tasks.config import Settings
+from liber_tasks.errors import LiberError
+from liber_tasks.local import stack as local_stack
+from liber_tasks.local.airflow_api import AirflowApi
+from liber_tasks.local.demo import EXPERIMENT, journey, stack_settings
+from liber_tasks.local.environment import Stack
+from liber_tasks.local.report import counts
+from tests.conftest import free_port
+
+USERS, LEARNT = 60, 2
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A local stack of its own: own folder, own ports."""
+    names = ("postgres", "llm", "mlflow", "airflow", "dashboard")
+    ports = {f"port_{name}": free_port() for name in names}
+    settings = Settings(_env_file=None, **ports, learn_max_users=LEARNT, seeds=1, encoder_dimension=8)
+    stack = Stack(tmp_path_factory.mktemp("stack") / "var", settings)
+    local_stack.up(stack)
+    yield stack
+    local_stack.down(stack)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """The first users of MovieLens-100K with all of their ratings; every item."""
+    folder = tmp_path_factory.mktemp("slice")
+    data = obtain(Settings(_env_file=None), folder / "whole")
+    kept = {str(number) for number in range(1, USERS + 1)}
+    for name, source in (("behaviors", data.behaviors), ("users", data.users)):
+        rows = [line for line in source.open() if json.loads(line)["user_id"] in kept]
+        (folder / f"{name}.jsonl").write_text("".join(rows))
+    return {"behaviors": [str(folder / "behaviors.jsonl")], "users": [str(folder / "users.jsonl")],
+            "items": [str(data.items)]}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def travelled(stack: Stack, files: dict[str, list[str]]) -> Settings:
+    """Settings of the stack after the journey."""
+    settings = stack_settings(stack)
+    journey(AirflowApi.of(stack), settings, files)
+    return settings
+
+
+def test_every_stage_has_done_its_part(travelled: Settings, files: dict[str, list[str]]) -> None:
+    behaviors = [json.loads(line) for line in Path(files["behaviors"][0]).read_text().splitlines()]
+    of_user: dict[str, int] = {}
+    for behavior in behaviors:
+        of_user[behavior["user_id"]] = of_user.get(behavior["user_id"], 0) + 1
+    now = counts(db.connect(travelled))
+    assert now["behaviors"] == len(behaviors)
+    assert now["users"] == USERS
+    assert now["items"] == 1682
+    assert now["rejected_rows"] == 0
+    assert now["partitions"] == sum(n // 20 for n in of_user.values())
+    assert now["users_learnt"] == LEARNT
+    assert now["shifts"] == now["summaries"] - LEARNT
+    assert now["vectors"] == now["summaries"]
+    assert now["llm_calls"] >= now["summaries"] + now["shifts"]
+    assert now["prompt_tokens"] > 0
+
+
+def test_the_champion_is_loadable_from_the_registry_alone(travelled: Settings) -> None:
+    mlflow.set_tracking_uri(travelled.require("mlflow_tracking_uri"))
+    uri = f"models:/{travelled.model_name}@champion"
+    info = mlflow.models.get_model_info(uri)
+    example = mlflow.artifacts.load_dict(f"{info.model_uri}/input_example.json")
+    assert info.signature is not None
+    assert example["data"]
+
+
+def test_the_readout_is_stored_and_marked_simulated(travelled: Settings) -> None:
+    with db.connect(travelled).connect() as connection:
+        row = connection.execute(
+            text("SELECT simulated, result FROM liber.readout_current WHERE experiment = :name"), {"name": EXPERIMENT}
+        ).one()
+    assert row.simulated
+    assert row.result["simulated"]
+
+
+def test_simulated_plays_are_never_learnt_from(travelled: Settings) -> None:
+    with db.connect(travelled).connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM liber.behavior WHERE kind = 'play'")).scalar_one() == 0
+
+
+def test_a_run_with_an_unknown_key_fails_and_says_so(stack: Stack, travelled: Settings) -> None:
+    api = AirflowApi.of(stack)
+    *_, run = api.follow("train_ctr", api.trigger("train_ctr", {"bakcbone": "din"}))
+    assert run.state == "failed"
+    assert "bakcbone" in api.failure(run)
+
+
+def test_a_missing_file_fails_the_run_in_one_sentence(stack: Stack, travelled: Settings) -> None:
+    with pytest.raises(LiberError, match=r"nowhere\.jsonl"):
+        journey(AirflowApi.of(stack), travelled, {"behaviors": ["/nowhere.jsonl"]})
+
+
+def test_killed_and_repeated_nothing_is_lost_and_nothing_done_twice(
+    stack: Stack, travelled: Settings, files: dict[str, list[str]]
+) -> None:
+    before = counts(db.connect(travelled))
+    for process in local_stack.members(stack):
+        process.kill()
+    local_stack.up(stack)
+    journey(AirflowApi.of(stack), travelled, files)
+    assert counts(db.connect(travelled)) == before
+
+
+def test_down_leaves_no_process(stack: Stack, travelled: Settings) -> None:
+    environment = stack.environment()
+    done = subprocess.run(
+        [sys.executable, "-m", "liber_tasks.local", "down"],
+        env={**os.environ, **{k: v for k, v in environment.items() if k.startswith("LIBER_") and k != "LIBER_STACK"}},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert local_stack.members(stack) == []

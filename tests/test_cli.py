@@ -1,0 +1,95 @@
+"""The command line as its user meets it: a process, its exit status, stdout and stderr."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LIBER = Path(sys.executable).with_name("liber")
+
+
+def liber(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("LIBER_")}
+    return subprocess.run(
+        [LIBER, *arguments], env={**kept, **environment}, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+@pytest.fixture
+def journey(database_url: str, tmp_path: Path) -> dict[str, str]:
+    """Environment on a fresh database and a file of 45 behaviours of one user, one of them bad."""
+    rows = [
+        {"event_id": f"e{n}", "user_id": "u1", "item_id": f"i{n}", "event_time": 1_700_000_000 + n, "kind": "rating",
+         "rating": 1 + n % 5}
+        for n in range(45)
+    ]  # fmt: skip
+    (tmp_path / "behaviors.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return {"LIBER_DATABASE_URL": database_url}
+
+
+def test_help_names_every_stage() -> None:
+    shown = liber("--help").stdout
+    for command in ("init-db", "ingest", "seal", "learn", "encode", "train", "score", "readout", "timeline", "status"):
+        assert command in shown
+
+
+def test_every_command_has_help_and_json() -> None:
+    for command in ("init-db", "ingest", "seal", "learn", "encode", "train", "score", "readout", "timeline", "status"):
+        done = liber(command, "--help", COLUMNS="200")
+        assert done.returncode == 0
+        assert "--json" in done.stdout
+
+
+def test_ingest_seal_and_status_report_json_on_stdout(journey: dict[str, str], tmp_path: Path) -> None:
+    first = liber("ingest", str(tmp_path / "behaviors.jsonl"), "--json", **journey)
+    assert first.returncode == 0, first.stderr
+    assert json.loads(first.stdout)["accepted"] == 45
+    sealed = liber("seal", "--watermark", "2030-01-01T00:00:00Z", "--json", **journey)
+    assert json.loads(sealed.stdout)["partitions"] == 2
+    again = liber("seal", "--watermark", "2030-01-01T00:00:00Z", "--json", **journey)
+    assert json.loads(again.stdout)["partitions"] == 0
+    stages = {stage["stage"]: stage for stage in json.loads(liber("status", "--json", **journey).stdout)["stages"]}
+    assert (stages["partition"]["done"], stages["partition"]["pending"]) == (40, 5)
+    assert (stages["summary"]["done"], stages["summary"]["pending"]) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["ingest", "/nowhere/plays.jsonl"], 2, "/nowhere/plays.jsonl"),
+        (["seal", "--watermark", "yesterday"], 2, "--watermark"),
+        (["seal", "--watermark", "2026-01-01T00:00:00"], 2, "zone"),
+        (["seal", "--watermark", "2026-01-01T00:00:00Z", "--k", "0"], 2, "k"),
+        (["timeline", "nobody"], 2, "nobody"),
+        (["readout", "no-such-test"], 2, "no-such-test"),
+        (["no-such-command"], 2, "no-such-command"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_status_2(
+    journey: dict[str, str], arguments: list[str], status: int, said: str
+) -> None:
+    done = liber(*arguments, **journey)
+    assert done.returncode == status, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unreachable_database_is_one_sentence_and_status_1() -> None:
+    done = liber("status", LIBER_DATABASE_URL="postgresql://liber@127.0.0.1:1/liber")
+    assert done.returncode == 1
+    assert "LIBER_DATABASE_URL" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unreachable_llm_server_is_one_sentence_and_loses_nothing(journey: dict[str, str], tmp_path: Path) -> None:
+    liber("ingest", str(tmp_path / "behaviors.jsonl"), **journey)
+    liber("seal", "--watermark", "2030-01-01T00:00:00Z", **journey)
+    done = liber("learn", **journey, LIBER_LLM_URL="http://127.0.0.1:9", LIBER_LLM_PATIENCE="1")
+    assert done.returncode == 1
+    assert "LIBER_LLM_URL" in done.stderr
+    assert "Traceback" not in done.stderr
+    stages = {stage["stage"]: stage for stage in json.loads(liber("status", "--json", **journey).stdout)["stages"]}
+    assert stages["summary"]["pending"] == 2

@@ -1,0 +1,88 @@
+"""What every DAG file promises."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted((ROOT / "dags").glob("*.py"))
+HEAVY = {"torch", "transformers", "mlflow", "sklearn", "pandas", "pyarrow", "ibis", "tea_tasting", "sqlalchemy"}
+INSPECT = """
+import importlib.util, json, sys
+from airflow.sdk.definitions._internal.contextmanager import DagContext
+DagContext.current_autoregister_module_name = "dag_file"
+before = set(sys.modules)
+spec = importlib.util.spec_from_file_location("dag_file", sys.argv[1])
+module = importlib.util.module_from_spec(spec)
+sys.modules["dag_file"] = module
+spec.loader.exec_module(module)
+dags = [dag for dag, _ in DagContext.autoregistered_dags]
+print(json.dumps({
+    "imported": sorted({name.split(".")[0] for name in set(sys.modules) - before}),
+    "dags": [{
+        "id": dag.dag_id, "tags": sorted(dag.tags), "doc": dag.doc_md, "catchup": dag.catchup,
+        "active": dag.max_active_runs, "params": {k: p.schema for k, p in dag.params.items()},
+        "described": [k for k, p in dag.params.items() if p.description],
+        "owners": [task.owner for task in dag.tasks], "retries": [task.retries for task in dag.tasks],
+        "pools": {task.task_id: task.pool for task in dag.tasks},
+    } for dag in dags],
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("airflow")
+
+
+@pytest.fixture(scope="module", params=FILES, ids=lambda file: file.stem)
+def inspected(request: pytest.FixtureRequest, airflow_home: Path) -> dict[str, Any]:
+    """A DAG file imported by a fresh interpreter."""
+    environment = {**os.environ, "AIRFLOW_HOME": str(airflow_home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+    done = subprocess.run(
+        [sys.executable, "-c", INSPECT, str(request.param)], env=environment, capture_output=True, text=True, check=True
+    )
+    return {"file": request.param, **json.loads(done.stdout.splitlines()[-1])}
+
+
+def test_one_dag_a_file_named_after_it(inspected: dict[str, Any]) -> None:
+    assert [dag["id"] for dag in inspected["dags"]] == [inspected["file"].stem]
+
+
+def test_importing_it_loads_nothing_heavy(inspected: dict[str, Any]) -> None:
+    assert HEAVY & set(inspected["imported"]) == set()
+
+
+def test_it_is_wiring_only(inspected: dict[str, Any]) -> None:
+    assert len(inspected["file"].read_text().splitlines()) <= 80
+
+
+def test_it_says_what_it_does_when_not_to_run_it_and_who_owns_it(inspected: dict[str, Any]) -> None:
+    (dag,) = inspected["dags"]
+    assert "liber" in dag["tags"]
+    assert "Do not run" in dag["doc"]
+    assert set(dag["owners"]) == {"liber"}
+
+
+def test_runs_do_not_overlap_and_tasks_are_retried(inspected: dict[str, Any]) -> None:
+    (dag,) = inspected["dags"]
+    assert dag["active"] == 1
+    assert not dag["catchup"]
+    assert all(dag["retries"])
+
+
+def test_every_parameter_is_typed_and_explained(inspected: dict[str, Any]) -> None:
+    (dag,) = inspected["dags"]
+    assert all("type" in schema for schema in dag["params"].values())
+    assert set(dag["described"]) == set(dag["params"])
+
+
+def test_llm_calls_run_in_their_pool(inspected: dict[str, Any]) -> None:
+    (dag,) = inspected["dags"]
+    in_pool = [task for task, pool in dag["pools"].items() if pool == "llm"]
+    assert in_pool == (["learn"] if dag["id"] == "learn_interests" else [])
