@@ -1,0 +1,21 @@
+-- Partitions whose texts are complete (a shift from P_2 on) and that have no vector of this encoder yet.
+SELECT
+    s.user_key,
+    s.partition_no,
+    s.text AS summary,
+    c.text AS shift
+FROM liber.interest AS s
+LEFT JOIN liber.interest AS c
+    ON
+        s.user_key = c.user_key AND s.partition_no = c.partition_no
+        AND s.knowledge_version = c.knowledge_version AND c.kind = 'shift'
+LEFT JOIN liber.interest_vector AS v
+    ON
+        s.user_key = v.user_key AND s.partition_no = v.partition_no
+        AND s.knowledge_version = v.knowledge_version AND v.encoder_version = :encoder_version
+WHERE
+    s.kind = 'summary'
+    AND s.knowledge_version = :knowledge_version
+    AND v.user_key IS NULL
+    AND (s.partition_no = 1 OR c.text IS NOT NULL)
+ORDER BY s.user_key, s.partition_no
