@@ -14,7 +14,7 @@ from liber_tasks import orchestration as liber
     params={
         "experiment": Param("liber-memory-simulated", type="string", minLength=1, description="its name"),
         "simulate": Param(False, type="boolean", description="first plant the paper's lifts, SIMULATED"),
-        "watermark": Param(None, type=["null", "string"], format="date-time", description="empty: its end"),
+        "watermark": Param(None, type=["null", "string"], format="date-time", description="empty: newest data"),
     },
     doc_md="""
     Materialises plays per user and day, tests the split (SRM) and reads out the lift of play count and play time.
@@ -24,7 +24,7 @@ from liber_tasks import orchestration as liber
     """,
 )
 def ab_readout() -> None:
-    """Wire simulate -> materialise -> readout."""
+    """Wire simulate -> readout."""
 
     @task
     def prepare() -> bool:
@@ -36,19 +36,6 @@ def ab_readout() -> None:
             return False
         with liber.clear_errors():
             return simulate(db.connect(settings), name=params["experiment"], progress=liber.log_progress()).created
-
-    @task
-    def materialise() -> int:
-        from datetime import datetime
-
-        from liber_tasks import db
-        from liber_tasks.experiment.metrics import materialise as materialise_days
-
-        params, settings = get_current_context()["params"], liber.task_settings()
-        given = params["watermark"]
-        with liber.clear_errors():
-            return materialise_days(db.connect(settings), params["experiment"],
-                                    datetime.fromisoformat(given) if given else None)  # fmt: skip
 
     @task(outlets=[liber.AB_READOUT])
     def readout() -> str:
@@ -64,7 +51,7 @@ def ab_readout() -> None:
                  progress=liber.log_progress())  # fmt: skip
         return params["experiment"]
 
-    prepare() >> materialise() >> readout()
+    prepare() >> readout()
 
 
 ab_readout()

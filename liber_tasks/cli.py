@@ -161,17 +161,14 @@ def score(
 @app.command()
 def readout(
     name: Annotated[str, typer.Argument(help="Experiment.")],
-    watermark: Annotated[str | None, typer.Option(help="ISO 8601 with zone. Default: the experiment's end.")] = None,
+    watermark: Annotated[str | None, typer.Option(help="ISO 8601 with zone. Default: the newest data.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Lift of an A/B experiment with confidence intervals (paper, section 4.4.2)."""
-    from liber_tasks.experiment.metrics import materialise
     from liber_tasks.experiment.readout import readout as read
 
     moment = _moment("--watermark", watermark) if watermark else None
-    engine = db.connect(settings())
-    materialise(engine, name, moment)
-    _show(read(engine, name, watermark=moment, progress=_progress()), as_json)
+    _show(read(db.connect(settings()), name, watermark=moment, progress=_progress()), as_json)
 
 
 @app.command()
@@ -274,7 +271,7 @@ def _show_tree(value: dict[str, Any], indent: str) -> None:
                 print(f"{indent}{key} {number}")
                 _show_tree(part, indent + "  ")
         else:
-            print(f"{indent}{key:<22} {entry:,}" if isinstance(entry, int) else f"{indent}{key:<22} {entry}")
+            print(f"{indent}{key:<22} {entry:,}" if type(entry) is int else f"{indent}{key:<22} {entry}")
 
 
 def _json_default(value: object) -> Any:
