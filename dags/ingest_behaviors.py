@@ -63,12 +63,10 @@ def ingest_behaviors() -> None:
             return seal_caches(db.connect(settings), rule, watermark, progress=liber.log_progress()).partitions
 
     @task(outlets=[liber.PARTITIONS])
-    def announce_partitions(partitions: int) -> None:
-        liber.skip_unless(partitions, "no cache was full")
+    def announce_partitions() -> int:
+        return liber.announce(get_current_context(), "partitions")
 
-    sealed = seal()
-    ingest() >> sealed
-    announce_partitions(sealed)
+    ingest() >> seal() >> announce_partitions()
 
 
 ingest_behaviors()

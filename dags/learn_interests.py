@@ -28,9 +28,8 @@ def learn_interests() -> None:
 
     @task
     def plan() -> dict[str, int]:
-        from liber_tasks.interest.learn import learn as learn_texts
-
         from liber_tasks import db
+        from liber_tasks.interest.learn import learn as learn_texts
 
         params = liber.checked(get_current_context())
         settings = liber.task_settings(learn_max_users=params["max_users"])
@@ -40,9 +39,8 @@ def learn_interests() -> None:
 
     @task(pool=liber.LLM_POOL)
     def learn() -> dict[str, int]:
-        from liber_tasks.interest.learn import learn as learn_texts
-
         from liber_tasks import db
+        from liber_tasks.interest.learn import learn as learn_texts
 
         context = get_current_context()
         params = context["params"]
@@ -55,9 +53,8 @@ def learn_interests() -> None:
 
     @task
     def encode() -> int:
-        from liber_tasks.encoder.store import encode as encode_texts
-
         from liber_tasks import db
+        from liber_tasks.encoder.store import encode as encode_texts
         from liber_tasks.split import time_cut
 
         settings = liber.task_settings()
@@ -67,12 +64,10 @@ def learn_interests() -> None:
             return encode_texts(engine, settings, fit_before=cut, progress=liber.log_progress()).encoded
 
     @task(outlets=[liber.INTEREST_VECTORS])
-    def announce_vectors(encoded: int) -> None:
-        liber.skip_unless(encoded, "no partition gained a vector")
+    def announce_vectors() -> int:
+        return liber.announce(get_current_context(), "vectors")
 
-    encoded = encode()
-    plan() >> learn() >> encoded
-    announce_vectors(encoded)
+    plan() >> learn() >> encode() >> announce_vectors()
 
 
 learn_interests()

@@ -30,9 +30,8 @@ def train_ctr() -> None:
 
     @task(outlets=[liber.CTR_MODEL])
     def train() -> dict[str, Any]:
-        from liber_tasks.training.train import train as train_pairs
-
         from liber_tasks import db
+        from liber_tasks.training.train import train as train_pairs
 
         context = get_current_context()
         params = liber.checked(context)
@@ -41,8 +40,7 @@ def train_ctr() -> None:
             report = train_pairs(db.connect(settings), settings, backbone=settings.backbone, seeds=settings.seeds,
                                  run_labels={"airflow.run": liber.run_name(context)},
                                  progress=liber.log_progress())  # fmt: skip
-        liber.skip_unless(not report.reused, "these data and settings were trained before")
-        return {"model": report.model_name, "version": report.model_version, "alias": report.model_alias}
+        return {"model": report.model_name, "version": report.model_version, "reused": report.reused}
 
     train()
 

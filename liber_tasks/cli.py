@@ -7,7 +7,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -136,7 +136,8 @@ def train(
     """Train without and with memory, evaluate, register the model with memory in MLflow."""
     from liber_tasks.training.train import train as train_pairs
 
-    variants = tuple(dict.fromkeys(variant.value for variant in memory)) if memory else ("none", "liber")
+    chosen = set(memory or Memory)
+    variants: list[Literal["none", "liber"]] = [name for name in ("none", "liber") if Memory(name) in chosen]
     report = train_pairs(db.connect(settings()), settings(), backbone=backbone or settings().backbone,
                          memory=variants, seeds=seeds or settings().seeds, register="liber" in variants,
                          progress=_progress())  # fmt: skip

@@ -50,15 +50,15 @@ class Settings(BaseSettings):
     # Interest learning (paper, section 3.3)
     domain: str = Field("movies", description="domain pack: how users, items and factors are worded in prompts")
     learn_max_users: int | None = Field(
-        20, ge=0, description="users learnt in all, in `learn_order`; empty: every user"
+        10, ge=0, description="users learnt in all, in `learn_order`; empty: every user"
     )
     learn_order: Literal["newest", "active"] = Field("newest", description="who comes first: latest or most partitions")
     learn_max_calls: int | None = Field(None, ge=0, description="LLM calls in one run; empty: no bound")
     llm_in_flight: int = Field(8, ge=1, description="LLM calls in flight at most")
     llm_timeout: float = Field(120, gt=0, description="seconds one LLM call may take")
     llm_patience: float = Field(60, ge=0, description="seconds to wait for an LLM server that refuses connections")
-    summary_max_tokens: int = Field(96, ge=1)
-    shift_max_tokens: int = Field(64, ge=1)
+    summary_max_tokens: int = Field(40, ge=1)
+    shift_max_tokens: int = Field(32, ge=1)
 
     # Encoder (paper, section 3.4.1)
     encoder: str = Field("minilm", description="'minilm' (packaged weights), a model name, or a folder")

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from airflow.sdk import Asset, Connection
 from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, AirflowSkipException
@@ -69,10 +69,19 @@ def clear_errors() -> Iterator[None]:
         raise
 
 
-def skip_unless(changed: object, what: str) -> None:
-    """Skip the task, and so its asset event, when there is nothing new."""
-    if not changed:
-        raise AirflowSkipException(f"Nothing new: {what}.")
+def announce(context: Mapping[str, Any], what: Literal["partitions", "vectors"]) -> int:
+    """Number of rows the run has brought; skips the task, and so its asset event, when there is none.
+
+    Counted in the database, so that a task that died after its commit and found nothing on its retry loses no event.
+    """
+    from liber_tasks.db import connect, query
+
+    with clear_errors(), connect(task_settings()).connect() as connection:
+        since = {"since": context["dag_run"].start_date}
+        brought = int(connection.execute(query(f"announce/{what}"), since).scalar_one())
+    if not brought:
+        raise AirflowSkipException(f"This run brought no {what}.")
+    return brought
 
 
 def log_progress() -> Progress:

@@ -62,6 +62,8 @@ def start(port: int, gguf: Path, threads: int) -> Any:
             raise ServiceUnavailable(
                 f"Port {port} is in use: stop what listens there or choose another port."
             ) from None
+    # Read by the OpenMP runtime when it is loaded: on busy cores, threads that spin at barriers are ten times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import xllamacpp
 
     params = xllamacpp.CommonParams()

@@ -56,11 +56,57 @@ def _show_examples(engine: Engine, settings: Settings) -> None:
 def _show_training(settings: Settings) -> None:
     from liber_tasks.training.registry import latest_report
 
-    report: dict[str, Any] = latest_report(settings)
-    console.print(report)
+    report = latest_report(settings)
+    seeds = report["seeds"]
+    table = Table(title=f"\n{report['backbone'].upper()} on the latest tenth of the ratings, {seeds} paired seeds, "
+                  "mean and standard deviation", title_justify="left", box=None)  # fmt: skip
+    for column in ("memory", "test AUC", "test log loss"):
+        table.add_column(column)
+    for name, variant in report["variants"].items():
+        table.add_row(name, _spread(variant["auc"]), _spread(variant["log_loss"]))
+    if difference := report["auc_difference"]:
+        table.add_row("liber - none", _difference(difference), _difference(report["log_loss_difference"]))
+    console.print(table)
+    console.print(
+        f"{report['test_rows_with_vector']:,} of {report['rows_test']:,} test rows and "
+        f"{report['train_rows_with_vector']:,} of {report['rows_train']:,} training rows had a memory vector."
+    )
+    if on_those := report["auc_difference_with_vector"]:
+        console.print(f"On the test rows that had one, AUC liber - none: {_difference(on_those)}.")
+    console.print(
+        f"\nRegistered model [bold]{report['model_name']}[/bold] version {report['model_version']}, "
+        f"alias {report['model_alias']}: models:/{report['model_name']}@{report['model_alias']}"
+    )
 
 
 def _show_readout(engine: Engine, experiment: str) -> None:
     with engine.connect() as connection:
-        result = connection.execute(query("experiment/current"), {"experiment": experiment}).scalar_one()
-    console.print(result)
+        result = connection.execute(query("demo/readout"), {"experiment": experiment}).scalar_one()
+    users = result["users"]
+    table = Table(title=f"\nA/B readout of {experiment}: {'SIMULATED, ' if result['simulated'] else ''}"
+                  f"{users['control']:,} control and {users['treatment']:,} treated users, 95 % intervals",
+                  title_justify="left", box=None)  # fmt: skip
+    for column in ("metric", "planted", "raw lift", "lift with CUPED"):
+        table.add_column(column)
+    for name, metric in result["metrics"].items():
+        planted = (result["planted"] or {}).get(name)
+        table.add_row(name.replace("_", " "), "" if planted is None else f"{planted:+.2%}",
+                      _lift(metric["raw"]), _lift(metric["cuped"]))  # fmt: skip
+    console.print(table)
+
+
+def _spread(spread: dict[str, Any]) -> str:
+    return f"{spread['mean']:.4f}" + ("" if spread["sd"] is None else f" ± {spread['sd']:.4f}")
+
+
+def _difference(difference: dict[str, Any]) -> str:
+    sd, p = difference["sd"], difference["p"]
+    return (
+        f"{difference['mean']:+.4f}" + ("" if sd is None else f" ± {sd:.4f}") + ("" if p is None else f" (p {p:.2f})")
+    )
+
+
+def _lift(estimate: dict[str, Any]) -> str:
+    if estimate["lift"] is None:
+        return str(estimate["reason"])
+    return f"{estimate['lift']:+.2%} [{estimate['lift_low']:+.2%}, {estimate['lift_high']:+.2%}]"

@@ -53,6 +53,17 @@ texts AS (
     FROM liber.interest
 ),
 
+-- Quarantined and without a text of another version: neither done nor waiting.
+lost AS (
+    SELECT
+        count(distinct(c.user_key, c.partition_no)) FILTER (WHERE c.kind = 'summary') AS summaries,
+        count(distinct(c.user_key, c.partition_no)) FILTER (WHERE c.kind = 'shift') AS shifts
+    FROM liber.llm_call AS c
+    LEFT JOIN liber.interest AS i
+        ON c.user_key = i.user_key AND c.partition_no = i.partition_no AND c.kind = i.kind
+    WHERE c.state = 'quarantined' AND i.user_key IS NULL
+),
+
 vectors AS (
     SELECT count(distinct(user_key, partition_no)) AS n FROM liber.interest_vector
 ),
@@ -89,14 +100,12 @@ FROM (
     SELECT 2, 'partition', 'behaviors sealed', streams.behaviors - streams.cached, streams.cached, 0 FROM streams
     UNION ALL
     SELECT
-        3, 'summary', 'partitions', texts.summaries, partitions.n - texts.summaries,
-        (SELECT count(*) FROM liber.llm_call WHERE kind = 'summary' AND state = 'quarantined')
-    FROM partitions CROSS JOIN texts
+        3, 'summary', 'partitions', texts.summaries, partitions.n - texts.summaries - lost.summaries, lost.summaries
+    FROM partitions CROSS JOIN texts CROSS JOIN lost
     UNION ALL
     SELECT
-        4, 'shift', 'partitions', texts.shifts, partitions.n_with_previous - texts.shifts,
-        (SELECT count(*) FROM liber.llm_call WHERE kind = 'shift' AND state = 'quarantined')
-    FROM partitions CROSS JOIN texts
+        4, 'shift', 'partitions', texts.shifts, partitions.n_with_previous - texts.shifts - lost.shifts, lost.shifts
+    FROM partitions CROSS JOIN texts CROSS JOIN lost
     UNION ALL
     SELECT 5, 'encode', 'partitions', vectors.n, encodable.n - vectors.n, 0 FROM vectors CROSS JOIN encodable
 ) AS stages

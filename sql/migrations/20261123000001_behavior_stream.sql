@@ -91,5 +91,8 @@ CREATE TABLE liber.behavior_partition (
     PRIMARY KEY (user_key, partition_no)
 );
 
+-- Announce: what was sealed since a run began. The table grows in this order, so a BRIN is enough.
+CREATE INDEX behavior_partition_created_at ON liber.behavior_partition USING brin (created_at);
+
 -- migrate:down
 DROP SCHEMA liber CASCADE;

@@ -77,6 +77,9 @@ CREATE TABLE liber.interest_vector (
     PRIMARY KEY (user_key, partition_no, encoder_version, knowledge_version)
 );
 
+-- Announce: what was encoded since a run began.
+CREATE INDEX interest_vector_created_at ON liber.interest_vector USING brin (created_at);
+
 -- migrate:down
 DROP TABLE liber.interest_vector, liber.encoder, liber.llm_call, liber.interest, liber.knowledge_version;
 DROP TYPE liber.call_state, liber.interest_kind;

@@ -1,0 +1,235 @@
+"""Ingest: files into the database, each in one transaction.
+
+A file is checked, its bad rows go to quarantine, its good ones are appended to their users' streams. Whatever
+stops a load half-way leaves nothing of that file behind; running it again finishes the work, and a file loaded
+before (known by its content) is a no-op.
+"""
+
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pyarrow as pa
+from pgpq import ArrowToPostgresBinaryEncoder, encoders, schema
+from sqlalchemy import Connection, Engine
+
+from liber_tasks.behavior.checks import BEHAVIOR_SCHEMA, ITEM_SCHEMA, USER_SCHEMA, check
+from liber_tasks.behavior.sources import LAYOUTS, Kind, Rejected, Source, find
+from liber_tasks.config import Settings
+from liber_tasks.db import database_errors, query
+from liber_tasks.errors import InputError, ServiceUnavailable
+from liber_tasks.types import Progress, silent
+
+TOLERATED = 10  # bad rows that a short file may have, whatever their share, as long as most rows are good
+MAX_RAW = 2_000  # characters of a rejected row that are kept
+
+_SCHEMAS: dict[Kind, pa.Schema] = {"behaviors": BEHAVIOR_SCHEMA, "items": ITEM_SCHEMA, "users": USER_SCHEMA}
+_REJECTED_SCHEMA = pa.schema(
+    [("file_id", pa.int64()), ("line", pa.int64()), ("reason", pa.string()), ("raw", pa.string())]
+)
+# After the stage is filled; the last statement returns how many rows were new.
+_STEPS: dict[Kind, tuple[str, ...]] = {
+    "behaviors": ("analyze_behaviors", "add_users", "add_items", "add_streams", "lock_streams", "append"),
+    "items": ("analyze_items", "upsert_items"),
+    "users": ("analyze_users", "upsert_users"),
+}
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """What one file came to: rows_read = accepted + duplicates + rejected."""
+
+    source: str
+    kind: Kind
+    sha256: str
+    rows_read: int = 0
+    accepted: int = 0  # behaviours appended; items or users that are new or changed
+    duplicates: int = 0  # events known already; items or users that say nothing new
+    rejected: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)  # reason -> rejected rows
+    already_ingested: bool = False  # this content was loaded before: nothing was read, all counts are 0
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """What a call of `ingest` came to."""
+
+    files: tuple[FileReport, ...]
+
+    @property
+    def rows_read(self) -> int:
+        """Rows of all files read now."""
+        return sum(file.rows_read for file in self.files)
+
+    @property
+    def accepted(self) -> int:
+        """Rows that changed the database."""
+        return sum(file.accepted for file in self.files)
+
+    @property
+    def duplicates(self) -> int:
+        """Rows that were there already."""
+        return sum(file.duplicates for file in self.files)
+
+    @property
+    def rejected(self) -> int:
+        """Rows sent to quarantine."""
+        return sum(file.rejected for file in self.files)
+
+    @property
+    def already_ingested(self) -> int:
+        """Files whose content was loaded before."""
+        return sum(file.already_ingested for file in self.files)
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Rejected rows by reason, commonest first."""
+        total: Counter[str] = Counter()
+        for file in self.files:
+            total.update(file.reasons)
+        return dict(total.most_common())
+
+
+def ingest(
+    engine: Engine,
+    settings: Settings,
+    paths: Sequence[str | Path],
+    *,
+    kind: Kind = "behaviors",
+    format: str | None = None,
+    now: datetime | None = None,
+    progress: Progress = silent,
+) -> IngestReport:
+    """Load files of behaviours, items or users, in the order given.
+
+    A file is refused whole when more than `max_rejected_share` of its rows are bad. So that one typing error does
+    not refuse a short file, up to 10 bad rows pass into quarantine if at least half of the rows are good, unless
+    the share is set to 0.
+
+    Args:
+        engine: LIBER database.
+        settings: `max_rejected_share` and `max_future` are used.
+        paths: files, folders or glob patterns; .jsonl, .csv or .parquet, plain or gzipped.
+        kind: what the rows are: behaviors, items or users.
+        format: jsonl, csv or parquet, for files whose suffix does not say it.
+        now: the clock against which a future event is judged; None: the system's.
+        progress: told the rows read of each file.
+
+    Returns:
+        Counts and reasons of each file.
+
+    Raises:
+        InputError: a file is missing, unreadable, empty, lacks a column or has too many bad rows. Nothing of that
+            file is written; files before it stay loaded. Missing paths are found before anything is read.
+        ServiceUnavailable: the database cannot be reached or went away.
+    """
+    if kind not in LAYOUTS:
+        raise InputError(f"Kind {kind!r} is unknown: use behaviors, items or users.")
+    clock = now or datetime.now(UTC)
+    if clock.tzinfo is None:
+        raise InputError(f"now == {clock.isoformat()} has no time zone: give one, such as {clock.isoformat()}+00:00.")
+    latest = clock + timedelta(seconds=settings.max_future)
+    sources = find(paths, format)
+    with database_errors():
+        return IngestReport(tuple(_load(engine, settings, source, kind, latest, progress) for source in sources))
+
+
+def _load(
+    engine: Engine, settings: Settings, source: Source, kind: Kind, latest: datetime, progress: Progress
+) -> FileReport:
+    """Load one file in one transaction."""
+    name = str(source.path)
+    before = source.stamp()
+    sha256 = source.sha256()
+    with engine.begin() as connection:
+        claim = {"sha256": sha256, "kind": kind, "source": name}
+        file_id = connection.execute(query("behavior/start_file"), claim).scalar_one_or_none()
+        if file_id is None:
+            return FileReport(name, kind, sha256, already_ingested=True)
+        connection.execute(query(f"behavior/stage_{kind}"))
+        reasons: Counter[str] = Counter()
+        first_line: dict[str, int] = {}
+        good = rejected = 0
+        for block in source.blocks(LAYOUTS[kind]):
+            checked = check(block, kind, latest)
+            _copy(connection, f"behavior/copy_{kind}", checked.good)
+            _copy(connection, "behavior/copy_rejected", _quarantine(file_id, checked.rejected))
+            for row in checked.rejected:
+                reasons[row.reason] += 1
+                first_line[row.reason] = min(row.line, first_line.get(row.reason, row.line))
+            good += checked.good.num_rows
+            rejected += len(checked.rejected)
+            progress(good + rejected, None, f"ingest {source.path.name}")
+        if not good + rejected:
+            raise InputError(f"{name}: the file has no rows.")
+        if source.stamp() != before:
+            raise InputError(f"{name}: the file changed while it was read; run again once it is complete.")
+        if _too_bad(rejected, good + rejected, settings.max_rejected_share):
+            reason, n = reasons.most_common(1)[0]
+            raise InputError(
+                f"{name}: {rejected} of {good + rejected} rows are bad, {settings.max_rejected_share:.2%} are allowed; "
+                f"the commonest reason is {reason!r} ({n} rows, first in line {first_line[reason]}). "
+                "Correct the file, or raise LIBER_MAX_REJECTED_SHARE."
+            )
+        accepted = 0
+        for step in _STEPS[kind]:
+            result = connection.execute(query(f"behavior/{step}"))
+            accepted = int(result.scalar_one()) if result.returns_rows else 0
+        report = FileReport(
+            name, kind, sha256, good + rejected, accepted, good - accepted, rejected, dict(reasons.most_common())
+        )
+        connection.execute(
+            query("behavior/finish_file"),
+            {
+                "file_id": file_id,
+                "rows_read": report.rows_read,
+                "accepted": report.accepted,
+                "duplicates": report.duplicates,
+                "rejected": report.rejected,
+            },
+        )
+    return report
+
+
+def _too_bad(rejected: int, rows: int, share: float) -> bool:
+    """Whether a file is refused whole."""
+    if rejected <= share * rows:
+        return False
+    return share == 0 or rejected > TOLERATED or 2 * rejected > rows
+
+
+def _quarantine(file_id: int, rejected: Sequence[Rejected]) -> pa.RecordBatch:
+    """Rejected rows as they are stored; PostgreSQL's text has no NUL, so a sign stands for it."""
+    columns: list[list[Any]] = [
+        [file_id] * len(rejected),
+        [row.line for row in rejected],
+        [row.reason for row in rejected],
+        [row.raw[:MAX_RAW].replace("\0", "\N{SYMBOL FOR NULL}") for row in rejected],
+    ]
+    return pa.record_batch(columns, schema=_REJECTED_SCHEMA)
+
+
+def _copy(connection: Connection, statement: str, batch: pa.RecordBatch) -> None:
+    """Send a batch by binary COPY."""
+    if not batch.num_rows:
+        return
+    builders = {column.name: ArrowToPostgresBinaryEncoder.infer_encoder(column) for column in batch.schema}
+    for name in ("context", "attributes"):
+        if name in builders:
+            column = batch.schema.field(name)
+            builders[name] = encoders.StringEncoderBuilder.new_with_output(column, schema.Jsonb())
+    encoder = ArrowToPostgresBinaryEncoder.new_with_encoders(batch.schema, builders)
+    data = io.BytesIO(encoder.write_header() + encoder.write_batch(batch) + encoder.finish())
+    driver = connection.connection.cursor()
+    try:
+        driver.copy_expert(query(statement).text, data)
+    except psycopg2.OperationalError as error:  # not through SQLAlchemy, so not translated by it
+        reason = str(error).strip().splitlines()[0]
+        raise ServiceUnavailable(f"PostgreSQL cannot do this: {reason}. Check the server, then run again.") from error
+    finally:
+        driver.close()

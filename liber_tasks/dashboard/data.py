@@ -1,0 +1,36 @@
+"""What the pages read: stored results, by the read-only role, kept for a few seconds."""
+
+from typing import Any
+
+import streamlit as st
+from sqlalchemy.exc import DBAPIError
+
+from liber_tasks.config import settings
+from liber_tasks.db import database_errors, engine, query
+from liber_tasks.errors import LiberError
+
+SECONDS = 15  # a page may be this much older than the database
+
+Row = dict[str, Any]
+
+
+@st.cache_data(ttl=SECONDS, show_spinner=False)
+def rows(name: str, **parameters: Any) -> list[Row]:
+    """Rows of `sql/queries/dashboard/<name>.sql`.
+
+    Raises:
+        LiberError: the database is not set, unreachable, without our schema, or refuses this role; says which.
+    """
+    chosen = settings()
+    url = chosen.require("database_url" if chosen.reader_database_url is None else "reader_database_url")
+    try:
+        with database_errors(), engine(url).connect() as connection:
+            found = connection.execution_options(postgresql_readonly=True).execute(
+                query(f"dashboard/{name}"), parameters
+            )
+            return [dict(row) for row in found.mappings()]
+    except DBAPIError as error:
+        reason = str(error.orig).strip().splitlines()[0]
+        raise LiberError(
+            f"The database refused to answer: {reason}. Check that LIBER_READER_DATABASE_URL may read schema liber."
+        ) from error

@@ -1,0 +1,125 @@
+"""The statistics of a readout, from per-arm counts, means, variances and covariances only. No I/O.
+
+Lift and interval are tea-tasting's: Welch's t for the difference, the delta method for ratios and for the interval of
+the relative lift on the log scale, and CUPED with one coefficient for both arms (Deng et al., WSDM 2013).
+"""
+
+from dataclasses import dataclass
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from liber_tasks.experiment.record import Estimate, Metric, SampleRatio
+
+if TYPE_CHECKING:
+    from tea_tasting.aggr import Aggregates
+
+CONFIDENCE = 0.95
+POWER = 0.8
+SRM_THRESHOLD = 0.001
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A metric as a ratio of per-user columns; without `denominator` it is a mean per user."""
+
+    name: str
+    unit: str
+    numerator: str
+    denominator: str | None = None
+
+    def estimator(self, adjusted: bool, ratio: float = 1.0) -> Any:
+        """tea-tasting's metric, with every default spelt out; `ratio`: treated users per control user."""
+        from tea_tasting.metrics import RatioOfMeans
+
+        return RatioOfMeans(
+            self.numerator,
+            self.denominator,
+            pre(self.numerator) if adjusted else None,
+            pre(self.denominator) if adjusted and self.denominator else None,
+            alternative="two-sided",
+            confidence_level=CONFIDENCE,
+            equal_var=False,
+            use_t=True,
+            alpha=1 - CONFIDENCE,
+            power=POWER,
+            ratio=ratio,
+        )
+
+
+METRICS = (
+    Definition("play_count", "plays per user", "play_count"),
+    Definition("play_time", "seconds per user", "play_seconds"),
+    Definition("time_per_play", "seconds per play", "play_seconds", "play_count"),
+)
+
+
+def pre(column: str) -> str:
+    """The pre-period's column."""
+    return f"pre_{column}"
+
+
+def sample_ratio(control: int, treatment: int, control_share: float, treatment_share: float) -> SampleRatio:
+    """Chi-square test of the users per arm against the shares (Fabijan et al., KDD 2019)."""
+    from scipy.stats import chisquare
+
+    total = control + treatment
+    expected = treatment_share / (control_share + treatment_share)
+    test = chisquare([control, treatment], [total * (1 - expected), total * expected])
+    return SampleRatio(expected, treatment / total, float(test.statistic), float(test.pvalue), SRM_THRESHOLD)
+
+
+def hidden(definition: Definition, reason: str) -> Metric:
+    """A metric whose numbers must not be shown."""
+    return Metric(definition.name, definition.unit, Estimate(reason=reason), Estimate(reason=reason))
+
+
+def analyse(definition: Definition, control: "Aggregates", treatment: "Aggregates") -> Metric:
+    """Lift of one metric, raw and CUPED.
+
+    Args:
+        definition: names the columns.
+        control, treatment: count, means, variances and covariances of the arm's users.
+    """
+    raw = _estimate(definition, control, treatment, adjusted=False)
+    if raw.lift is None:
+        return Metric(definition.name, definition.unit, raw, Estimate(reason=raw.reason))
+    missing = _no_covariate(definition, control, treatment)
+    cuped = Estimate(reason=missing) if missing else _estimate(definition, control, treatment, adjusted=True)
+    return Metric(definition.name, definition.unit, raw, cuped)
+
+
+def _no_covariate(definition: Definition, control: "Aggregates", treatment: "Aggregates") -> str | None:
+    """Why the pre-period cannot adjust this metric; None if it can."""
+    total = control + treatment
+    numerator = pre(definition.numerator)
+    if total.mean(numerator) == 0:
+        return "No exposed user played in the pre-period: there is nothing to adjust by."
+    denominator = pre(definition.denominator) if definition.denominator else None
+    if denominator and min(control.mean(denominator), treatment.mean(denominator)) == 0:
+        return "No user of one arm played in the pre-period: its ratio is undefined."
+    level = total.mean(numerator) / total.mean(denominator)
+    if total.ratio_var(numerator, denominator) <= 1e-12 * level**2:
+        return "The pre-period is the same for every user: there is nothing to adjust by."
+    return None
+
+
+def _estimate(definition: Definition, control: "Aggregates", treatment: "Aggregates", adjusted: bool) -> Estimate:
+    for arm, values in (("control", control), ("treatment", treatment)):
+        if values.mean(definition.numerator) <= 0:
+            return Estimate(reason=f"No user of the {arm} arm played: a relative lift is undefined.")
+    metric = definition.estimator(adjusted, treatment.count() / control.count())
+    if min(values.ratio_var(definition.numerator, definition.denominator) for values in (control, treatment)) <= 0:
+        return Estimate(reason="Every user of an arm has the same value: an interval is undefined.")
+    result = metric.analyze_aggregates(control, treatment)
+    if result.control <= 0 or result.treatment <= 0 or not all(isfinite(value) for value in result):
+        return Estimate(reason="The adjusted means are not positive: a relative lift is undefined.")
+    shown = result.pvalue < 1 - CONFIDENCE
+    return Estimate(
+        control=float(result.control),
+        treatment=float(result.treatment),
+        lift=float(result.rel_effect_size),
+        lift_low=float(result.rel_effect_size_ci_lower),
+        lift_high=float(result.rel_effect_size_ci_upper),
+        p_value=float(result.pvalue),
+        mde=None if shown else float(metric.solve_power_from_aggregates(control + treatment)[0].rel_effect_size),
+    )

@@ -1,0 +1,43 @@
+"""Attention fuse layer: the vectors of a user's partitions become one (paper, section 3.4.2)."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class SelfAttentionPooling(nn.Module):
+    """SelfAttn(R) = Aggr(Softmax(R Wq (R Wk)^T / sqrt(d)) R Wv) (paper, Eq. 5 and 6), Aggr = mean (section 4.1.3).
+
+    Only real partitions attend, are attended to and are averaged. A user without any gets a learned vector, which
+    starts at zero.
+    """
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        """`in_features`: length of r_j; `out_features`: d, length of the fused vector."""
+        super().__init__()
+        self.query = nn.Linear(in_features, out_features, bias=False)
+        self.key = nn.Linear(in_features, out_features, bias=False)
+        self.value = nn.Linear(in_features, out_features, bias=False)
+        self.nothing = nn.Parameter(torch.zeros(out_features))
+
+    def weights(self, memory: Tensor, mask: Tensor) -> Tensor:
+        """Share of each partition in the fused vector, (B, P): padding has 0, each row sums to 1 (0 without partition).
+
+        The mean over queries is taken on the attention weights, before they meet the values: the same sum, less work.
+        """
+        scores = self.query(memory) @ self.key(memory).transpose(1, 2) / math.sqrt(self.query.out_features)
+        empty = ~mask.any(dim=1, keepdim=True)
+        scores = scores.masked_fill(~(mask | empty).unsqueeze(1), -math.inf)  # a row of -inf only would be NaN
+        attention = torch.softmax(scores, dim=-1) * mask.unsqueeze(-1)
+        return attention.sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1) * mask
+
+    def forward(self, memory: Tensor, mask: Tensor) -> Tensor:
+        """`memory` (B, P, in_features) float32, `mask` (B, P) bool, True where there is a partition, to (B, d)."""
+        known = mask.any(dim=1)
+        fused = self.nothing.expand(len(memory), -1)
+        if not known.any():
+            return fused
+        memory, mask = memory[known], mask[known]  # most users of a young system have no partition yet
+        values = self.weights(memory, mask).unsqueeze(1) @ self.value(memory)
+        return fused.index_put((known.nonzero().squeeze(1),), values.squeeze(1))

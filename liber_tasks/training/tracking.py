@@ -1,0 +1,196 @@
+"""What a comparison leaves in MLflow, and finding it again."""
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+
+from liber_tasks.config import ROOT, Settings
+from liber_tasks.errors import ServiceUnavailable
+from liber_tasks.training.fit import Fitted
+from liber_tasks.training.report import TrainReport
+
+EXPERIMENT = "liber-train"
+FINGERPRINT = "liber.fingerprint"
+REPORT = "report.json"
+QUIET = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+PROBE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+
+
+@contextmanager
+def mlflow_errors(uri: str) -> Iterator[None]:
+    """Turn an MLflow server that cannot be reached into one clear sentence; keep MLflow off stdout meanwhile."""
+    try:
+        with _environment(QUIET):
+            yield
+    except MlflowException as error:
+        if "API request to" not in str(error) and "Max retries" not in str(error):
+            raise
+        raise ServiceUnavailable(
+            f"MLflow does not answer at {uri}: check MLFLOW_TRACKING_URI and the server, then run the command again."
+        ) from error
+
+
+def connect(settings: Settings) -> MlflowClient:
+    """Client of the tracking server and registry, after a short probe.
+
+    Raises:
+        InputError: MLFLOW_TRACKING_URI is not set.
+        ServiceUnavailable: the server does not answer.
+    """
+    uri = settings.require("mlflow_tracking_uri")
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    with mlflow_errors(uri), _environment(PROBE):
+        client.search_experiments(max_results=1)
+    return client
+
+
+def experiment_id(client: MlflowClient) -> str:
+    """The experiment of all comparisons, made at first use."""
+    found = client.get_experiment_by_name(EXPERIMENT)
+    if found is not None:
+        return str(found.experiment_id)
+    try:
+        return str(client.create_experiment(EXPERIMENT))
+    except MlflowException:  # another process was first
+        found = client.get_experiment_by_name(EXPERIMENT)
+        if found is None:
+            raise
+        return str(found.experiment_id)
+
+
+def finished(client: MlflowClient, experiment: str, fingerprint: str | None = None) -> TrainReport | None:
+    """The newest finished comparison, of one fingerprint if given, whose registered model (if any) still exists."""
+    of_it = f" AND tags.`{FINGERPRINT}` = '{fingerprint}'" if fingerprint else ""
+    runs = client.search_runs(
+        [experiment], f"attributes.status = 'FINISHED' AND tags.`liber.kind` = 'comparison'{of_it}", max_results=5
+    )
+    for run in runs:
+        report = _report(client, run)
+        if report is not None and (report.model_version is None or _exists(client, report)):
+            return report
+    return None
+
+
+def start(client: MlflowClient, experiment: str, name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> str:
+    """Start the run of a comparison. Its status says FINISHED only once everything, the model included, is there."""
+    run = client.create_run(experiment, tags={**tags, "liber.kind": "comparison", **_git()}, run_name=name)
+    client.log_batch(run.info.run_id, params=[Param(key, str(value)) for key, value in params.items()])
+    return str(run.info.run_id)
+
+
+def log_fit(
+    client: MlflowClient,
+    experiment: str,
+    parent: str,
+    fitted: Fitted,
+    params: Mapping[str, Any],
+    test: Mapping[str, float],
+) -> str:
+    """One nested run, whose id it returns: parameters, validation curves by epoch, test metrics of the kept epoch."""
+    name = f"{fitted.config.backbone}-{fitted.config.memory}-seed{fitted.seed}"
+    run = client.create_run(experiment, tags={"mlflow.parentRunId": parent, "liber.kind": "fit"}, run_name=name)
+    metrics = [
+        Metric(key, value, 0, step)
+        for step, epoch in enumerate(fitted.epochs, 1)
+        for key, value in (
+            ("train_log_loss", epoch.train_log_loss),
+            ("validation_log_loss", epoch.log_loss),
+            ("validation_auc", epoch.auc),
+        )
+        if value is not None
+    ]
+    metrics += [Metric(f"test_{key}", value, 0, 0) for key, value in test.items()]
+    metrics += [Metric("seconds", fitted.seconds, 0, 0), Metric("best_epoch", fitted.best_epoch, 0, 0)]
+    own = {**params, "memory": fitted.config.memory, "seed": fitted.seed, "vector_size": fitted.config.vector_size}
+    client.log_batch(run.info.run_id, metrics=metrics, params=[Param(key, str(value)) for key, value in own.items()])
+    client.set_terminated(run.info.run_id)
+    return str(run.info.run_id)
+
+
+def finish(client: MlflowClient, report: TrainReport) -> None:
+    """Keep the report and close the run."""
+    metrics = {
+        f"{memory}_{name}_{part}": value
+        for memory, variant in report.variants.items()
+        for name, spread in (("auc", variant.auc), ("log_loss", variant.log_loss))
+        for part, value in (("mean", spread.mean), ("sd", spread.sd))
+    }
+    if report.auc_difference is not None:
+        metrics |= {f"auc_difference_{part}": getattr(report.auc_difference, part) for part in ("mean", "sd", "p")}
+    client.log_batch(
+        report.run_id,
+        metrics=[Metric(key, value, 0, 0) for key, value in metrics.items() if value is not None],
+        tags=[RunTag("liber.model_version", str(report.model_version))] if report.model_version else [],
+    )
+    client.log_dict(report.run_id, report.to_dict(), REPORT)
+    client.set_terminated(report.run_id)
+
+
+def fail(client: MlflowClient, run_id: str) -> None:
+    """Mark the run of a comparison that did not get to its end."""
+    with suppress(MlflowException):
+        client.set_terminated(run_id, status="FAILED")
+
+
+def _report(client: MlflowClient, run: Run) -> TrainReport | None:
+    if REPORT not in (file.path for file in client.list_artifacts(run.info.run_id)):
+        return None  # deleted
+    with tempfile.TemporaryDirectory() as folder:
+        text = Path(client.download_artifacts(run.info.run_id, REPORT, folder)).read_text(encoding="utf-8")
+    return TrainReport.from_dict(json.loads(text))
+
+
+def _exists(client: MlflowClient, report: TrainReport) -> bool:
+    try:
+        client.get_model_version(str(report.model_name), str(report.model_version))
+    except MlflowException:
+        return False
+    return True
+
+
+def _git() -> dict[str, str]:
+    """The commit of the code, when it runs from a checkout."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    return {"mlflow.source.git.commit": done.stdout.strip()} if done.returncode == 0 else {}
+
+
+@contextmanager
+def pointed_at(uri: str) -> Iterator[None]:
+    """MLflow's process-wide address, which logging and loading models know no way around; put back afterwards."""
+    names = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+    with _environment(dict.fromkeys(names, uri)):
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
+        try:
+            yield
+        finally:  # an address set before is in the environment too: MLflow writes it there
+            mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
+            mlflow.set_registry_uri(None)  # type: ignore[arg-type]
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value

@@ -1,0 +1,33 @@
+-- Dashboard: one row a partition of a user, newest first, with the texts of one knowledge version (null: not learnt).
+SELECT
+    p.partition_no,
+    p.started_at,
+    p.ended_at,
+    p.n_behaviors,
+    p.reason::text AS reason,
+    s.text AS summary,
+    c.text AS shift,
+    k.model,
+    k.summary_prompt,
+    k.shift_prompt,
+    coalesce(s.prompt_tokens, 0) + coalesce(c.prompt_tokens, 0) AS tokens_in,
+    coalesce(s.completion_tokens, 0) + coalesce(c.completion_tokens, 0) AS tokens_out,
+    (
+        SELECT array_agg(coalesce(i.title, i.item_id) ORDER BY b.seq DESC)
+        FROM liber.behavior AS b
+        INNER JOIN liber.item AS i ON b.item_key = i.item_key
+        WHERE b.user_key = p.user_key AND b.seq BETWEEN p.first_seq AND p.last_seq
+    ) AS items
+FROM liber.behavior_partition AS p
+INNER JOIN liber.user_profile AS u ON p.user_key = u.user_key
+LEFT JOIN liber.interest AS s
+    ON
+        p.user_key = s.user_key AND p.partition_no = s.partition_no
+        AND s.kind = 'summary' AND s.knowledge_version = :knowledge_version
+LEFT JOIN liber.interest AS c
+    ON
+        p.user_key = c.user_key AND p.partition_no = c.partition_no
+        AND c.kind = 'shift' AND c.knowledge_version = :knowledge_version
+LEFT JOIN liber.knowledge_version AS k ON s.knowledge_version = k.knowledge_version
+WHERE u.user_id = :user_id
+ORDER BY p.partition_no DESC;

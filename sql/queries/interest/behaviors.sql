@@ -1,0 +1,21 @@
+-- Learn: behaviours of the partitions of some users that have no summary of this version, oldest first.
+SELECT
+    p.user_key,
+    p.partition_no,
+    coalesce(i.title, i.item_id) AS title,
+    i.attributes,
+    b.kind::text AS kind,
+    b.rating,
+    b.play_seconds
+FROM liber.behavior_partition AS p
+INNER JOIN liber.behavior AS b ON p.user_key = b.user_key AND b.seq BETWEEN p.first_seq AND p.last_seq
+INNER JOIN liber.item AS i ON b.item_key = i.item_key
+WHERE
+    p.user_key = any(cast(:user_keys AS bigint[]))
+    AND NOT EXISTS (
+        SELECT FROM liber.interest AS s
+        WHERE
+            s.user_key = p.user_key AND s.partition_no = p.partition_no
+            AND s.kind = 'summary' AND s.knowledge_version = :knowledge_version
+    )
+ORDER BY p.user_key, p.partition_no, b.seq

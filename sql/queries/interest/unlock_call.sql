@@ -1,0 +1,2 @@
+-- Learn: let others have the call.
+SELECT pg_advisory_unlock(:lock)

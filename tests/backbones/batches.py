@@ -1,0 +1,56 @@
+"""Random batches for model tests."""
+
+from dataclasses import fields, replace
+
+import torch
+
+from liber_tasks.backbones.batch import Batch
+from liber_tasks.backbones.vocabulary import Vocabulary
+from liber_tasks.fusion.model import Memory, ModelConfig
+
+USERS, ITEMS, GENRES, LUSTRA, VECTOR = 5, 7, 4, 3, 6
+
+
+def vocabulary() -> Vocabulary:
+    return Vocabulary(
+        users={f"u{n}": n for n in range(1, USERS + 1)},
+        items={f"i{n}": n for n in range(1, ITEMS + 1)},
+        genders={"F": 1, "M": 2},
+        occupations={"artist": 1, "student": 2},
+        lustra={str(n): n for n in range(1, LUSTRA + 1)},
+        genres={f"g{n}": n for n in range(GENRES)},
+        catalogue={f"i{n}": (n % GENRES,) for n in range(1, ITEMS + 2)},
+    )
+
+
+def config(memory: Memory = "liber") -> ModelConfig:
+    return ModelConfig("din", memory, VECTOR if memory == "liber" else 0, 5, 3, embedding_size=4, hidden=(8, 5))
+
+
+def random_batch(rows: int = 6, history: int = 5, partitions: int = 3, seed: int = 0) -> Batch:
+    """Row 0 has no history and no partition; the last row has all of both."""
+    g = torch.Generator().manual_seed(seed)
+    entries = 9
+    lengths = torch.linspace(0, history, rows).round().long()
+    counts = torch.linspace(0, partitions, rows).round().long()
+    mask = torch.arange(partitions).expand(rows, -1) >= partitions - counts.unsqueeze(1)
+    genres = torch.rand(rows + entries, GENRES, generator=g).round()
+    genres = genres / genres.sum(1, keepdim=True).clamp(min=1)
+    return Batch(
+        user=torch.stack([torch.randint(0, size, (rows,), generator=g) for size in (USERS + 1, 8, 3, 3)], dim=1),
+        item=torch.stack([torch.randint(0, size, (rows,), generator=g) for size in (ITEMS + 1, LUSTRA + 1)], dim=1),
+        genres=genres[:rows],
+        history=torch.randint(0, entries, (rows, history), generator=g),
+        history_mask=torch.arange(history).expand(rows, -1) >= history - lengths.unsqueeze(1),
+        entry_item=torch.randint(0, ITEMS + 1, (entries,), generator=g),
+        entry_genres=genres[rows:],
+        entry_sign=torch.randint(0, 3, (entries,), generator=g),
+        memory=torch.randn(rows, partitions, VECTOR, generator=g) * mask.unsqueeze(-1),
+        memory_mask=mask,
+    )
+
+
+def select(batch: Batch, rows: list[int]) -> Batch:
+    """Some rows of a batch; the entries stay."""
+    kept = {f.name: getattr(batch, f.name)[rows] for f in fields(batch) if not f.name.startswith("entry")}
+    return replace(batch, **kept)

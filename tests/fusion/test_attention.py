@@ -1,0 +1,71 @@
+"""Self-attention pooling against the paper's Eq. 5 and 6, one user at a time."""
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from liber_tasks.fusion.attention import SelfAttentionPooling
+
+
+def _layer(seed: int = 0, d_in: int = 5, d: int = 3) -> SelfAttentionPooling:
+    torch.manual_seed(seed)
+    layer = SelfAttentionPooling(d_in, d)
+    torch.nn.init.normal_(layer.nothing)
+    return layer
+
+
+def _memory(counts: list[int], padded_to: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    mask = torch.arange(padded_to) >= padded_to - torch.tensor(counts).unsqueeze(1)
+    return 2 * torch.randn(len(counts), padded_to, 5, generator=generator), mask
+
+
+def _slow(layer: SelfAttentionPooling, vectors: np.ndarray) -> np.ndarray:
+    """Mean over rows of Softmax(R Wq (R Wk)^T / sqrt(d)) R Wv for one user's (j, d_in) matrix R."""
+    if not len(vectors):
+        return layer.nothing.detach().double().numpy()
+    q, k, v = (vectors @ linear.weight.detach().double().numpy().T for linear in (layer.query, layer.key, layer.value))
+    rows = []
+    for query in q:
+        scores = np.exp([query @ key / np.sqrt(len(query)) for key in k])
+        rows.append(sum(s / scores.sum() * value for s, value in zip(scores, v, strict=True)))
+    return np.mean(rows, axis=0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(counts=st.lists(st.integers(0, 6), min_size=1, max_size=6), spare=st.integers(0, 3), seed=st.integers(0, 1000))
+def test_pooling_is_eq_5_and_6_over_real_partitions_only(counts: list[int], spare: int, seed: int) -> None:
+    layer, (memory, mask) = _layer(seed), _memory(counts, max(counts) + spare, seed)
+    expected = [_slow(layer, row[real].double().numpy()) for row, real in zip(memory, mask, strict=True)]
+    np.testing.assert_allclose(layer(memory, mask).detach().numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_weights_are_a_distribution_over_real_partitions() -> None:
+    memory, mask = _memory([0, 1, 3], 4)
+    weights = _layer().weights(memory, mask)
+    torch.testing.assert_close(weights.sum(dim=1), torch.tensor([0.0, 1.0, 1.0]))
+    assert weights[~mask].eq(0).all()
+
+
+def test_a_user_without_partitions_gets_a_learned_vector() -> None:
+    layer, (memory, mask) = _layer(), _memory([0, 2], 3)
+    torch.testing.assert_close(layer(memory, mask)[0], layer.nothing)
+    torch.testing.assert_close(layer(memory[:1, :0], mask[:1, :0])[0], layer.nothing)
+    layer(memory, mask).sum().backward()
+    assert layer.nothing.grad is not None
+    assert layer.nothing.grad.eq(1).all()
+
+
+def test_gradients_are_finite_and_reach_every_weight_with_users_of_every_kind() -> None:
+    layer, (memory, mask) = _layer(), _memory([0, 1, 4, 0, 2], 4)
+    layer(memory, mask).square().sum().backward()
+    for name, parameter in layer.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_the_order_of_partitions_does_not_matter() -> None:
+    layer, (memory, mask) = _layer(), _memory([4], 4)
+    torch.testing.assert_close(layer(memory.flip(1), mask), layer(memory, mask))

@@ -1,0 +1,178 @@
+"""Samples from a real database, and what they may depend on."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as rules
+from hypothesis import strategies as st
+from sqlalchemy import Engine, text
+
+from liber_tasks.backbones.vocabulary import DISLIKED, LIKED, UNRATED
+from liber_tasks.config import Settings
+from liber_tasks.errors import InputError
+from liber_tasks.training.dataset import FIT, TEST, VALIDATION, Dataset, VectorVersion, assemble, load
+from liber_tasks.training.tables import Tables
+from tests.training.data import DIMENSION, VECTOR, fill, insert, keys, versions
+
+
+def _run(engine: Engine, statement: str) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(statement))
+
+
+def test_samples_histories_and_memories_are_those_of_the_tables(engine: Engine, settings: Settings) -> None:
+    fill(engine, plays=True)
+    dataset = load(engine, settings, max_history=6, max_partitions=2)
+    with engine.connect() as connection:
+        behaviors = connection.execute(text("SELECT * FROM liber.behavior ORDER BY user_key, event_time, seq")).all()
+        vectors = connection.execute(
+            text("SELECT v.user_key, p.sealed_at, v.vector::real[] AS vector FROM liber.interest_vector AS v "
+                 "JOIN liber.behavior_partition AS p USING (user_key, partition_no) ORDER BY 1, 2, p.partition_no")
+        ).all()  # fmt: skip
+    items = {key: name for name, key in keys(engine, "item").items()}
+    rated = [b for b in behaviors if b.kind == "rating"]
+    assert len(dataset.label) == len(rated) < len(behaviors)
+    batch = dataset.batch(torch.arange(len(rated)))
+    vocabulary = dataset.vocabulary
+    for row, sample in enumerate(rated):
+        earlier = [b for b in behaviors if b.user_key == sample.user_key and b.event_time < sample.event_time][-6:]
+        seen = [batch.history[row][n] for n in batch.history_mask[row].nonzero().flatten()]
+        expected = [
+            (vocabulary.items.get(items[b.item_key], 0),
+             UNRATED if b.rating is None else LIKED if b.rating > 3 else DISLIKED)
+            for b in earlier
+        ]  # fmt: skip
+        assert [(int(batch.entry_item[e]), int(batch.entry_sign[e])) for e in seen] == expected
+        sealed = [v.vector for v in vectors if v.user_key == sample.user_key and v.sealed_at < sample.event_time][-2:]
+        np.testing.assert_allclose(batch.memory[row][batch.memory_mask[row]].numpy().reshape(-1, DIMENSION),
+                                   np.array(sealed, dtype=np.float32).reshape(-1, DIMENSION))  # fmt: skip
+        assert dataset.label[row] == (sample.rating > 3)
+        assert (dataset.part[row] == TEST) == (sample.event_time >= dataset.cut)
+    assert batch.memory_mask.any()
+    assert batch.memory[~batch.memory_mask].eq(0).all()
+
+
+def test_the_latest_tenth_of_training_validates(engine: Engine, settings: Settings) -> None:
+    fill(engine)
+    dataset = load(engine, settings)
+    fit, validation, test = (len(dataset.rows(part)) for part in (FIT, VALIDATION, TEST))
+    assert fit + validation + test == len(dataset.label)
+    assert 0.1 <= validation / (fit + validation) < 0.15
+    assert 0.1 <= test / len(dataset.label) < 0.15
+
+
+def test_vocabularies_know_nothing_that_first_appears_later(engine: Engine, settings: Settings) -> None:
+    fill(engine)
+    dataset = load(engine, settings)
+    fitted = set(dataset.user[dataset.rows(FIT)].tolist())
+    later = [user for user in dataset.user[dataset.rows(TEST)].tolist() if user not in fitted]
+    assert later
+    assert dataset.users[later, 0].eq(0).all()
+    assert dataset.users[sorted(fitted), 0].gt(0).all()
+    assert len(dataset.vocabulary.users) == len(fitted)
+
+
+def test_the_digest_is_of_the_data(engine: Engine, settings: Settings) -> None:
+    fill(engine)
+    first = load(engine, settings).digest
+    assert load(engine, settings).digest == first
+    _run(engine, "UPDATE liber.behavior SET rating = 6 - rating WHERE seq = 3 AND rating = 5")
+    second = load(engine, settings).digest
+    assert second != first
+    _run(engine, "UPDATE liber.interest_vector SET vector = vector * '[2,2,2,2]'")
+    assert load(engine, settings).digest not in (first, second)
+
+
+def test_the_versions_with_the_most_vectors_are_used_and_never_mixed(engine: Engine, settings: Settings) -> None:
+    fill(engine)
+    versions(engine, "e2", "k2", dimension=2)
+    user = keys(engine, "user")["u0"]
+    insert(engine, "interest_vector", VECTOR, [(user, 1, "e2", "k2", "[1,2]")])
+    dataset = load(engine, settings)
+    assert dataset.version == VectorVersion("e1", "k1", DIMENSION, "llm", "summary/1", "shift/2")
+    assert dataset.vectors.shape[1] == DIMENSION
+    _run(engine, "DELETE FROM liber.interest_vector WHERE encoder_version = 'e1'")
+    dataset = load(engine, settings)
+    assert dataset.version is not None
+    assert dataset.version.encoder_version == "e2"
+    assert dataset.vectors.tolist() == [[1, 2]]
+
+
+def test_without_vectors_every_memory_is_empty(engine: Engine, settings: Settings) -> None:
+    fill(engine, vectors=False)
+    dataset = load(engine, settings)
+    assert dataset.version is None
+    assert not dataset.with_vector(dataset.rows(FIT, VALIDATION, TEST)).any()
+    assert dataset.batch(torch.arange(3)).memory.shape == (3, 0, 0)
+
+
+def test_no_behaviours_or_a_part_without_ratings_is_said_clearly(engine: Engine, settings: Settings) -> None:
+    with pytest.raises(InputError, match="liber ingest"):
+        load(engine, settings)
+    fill(engine)
+    _run(engine, "UPDATE liber.behavior SET event_time = '2024-01-01Z'")
+    with pytest.raises(InputError, match="leaves 0 ratings to train"):
+        load(engine, settings)
+
+
+# Point in time, on tables in memory: whatever happens at or after a sample's time, its inputs stay.
+
+TABLES = Tables(
+    np.arange(1, 4), [{"user_id": f"u{u}", "age": 30, "gender": "F", "occupation": "x"} for u in range(3)],
+    np.arange(1, 5), [{"item_id": f"i{i}", "genres": ["a", "b"][: i % 3], "year": 1990} for i in range(4)],
+)  # fmt: skip
+Event = tuple[int, int, int, float]  # user, time, item, rating
+Sealed = tuple[int, int, float]  # user, time, the vector's one number
+EVENTS = st.lists(
+    st.tuples(st.integers(1, 3), st.integers(0, 12), st.integers(1, 4), st.sampled_from([2.0, 5.0])), max_size=25
+)
+SEALEDS = st.lists(st.tuples(st.integers(1, 3), st.integers(0, 12), st.floats(-9, 9, width=16)), max_size=12)
+ALWAYS: list[Event] = [(1, -2, 1, 5.0), (2, -1, 2, 2.0), (1, 99, 3, 5.0)]  # so that every part has a sample
+CUT = 50  # microseconds after 2000-01-01
+
+
+def _assemble(events: list[Event], sealed: list[Sealed]) -> Dataset:
+    user, time, item, rating = (np.array(column) for column in zip(*sorted(events, key=lambda e: e[:2]), strict=True))
+    memory = np.array(sorted(sealed, key=lambda v: v[:2]), dtype=np.float64).reshape(-1, 3)
+    return assemble(
+        TABLES,
+        {"user": user, "time": time, "item": item, "rating": rating, "is_sample": np.ones(len(user), dtype=bool)},
+        {"user": memory[:, 0].astype(int), "sealed_at": memory[:, 1].astype(int), "vector": memory[:, 2:]},
+        datetime(2000, 1, 1, tzinfo=UTC) + timedelta(microseconds=CUT), None, 5, 3,
+    )  # fmt: skip
+
+
+def _seen(dataset: Dataset, row: int) -> tuple[object, ...]:
+    """The history and memory that sample `row` is given."""
+    (start, end), (first, last) = dataset.history[row].tolist(), dataset.memory[row].tolist()
+    return dataset.event_item[start:end].tolist(), dataset.event_sign[start:end].tolist(), dataset.vectors[first:last]
+
+
+@rules(max_examples=50, deadline=None)
+@given(events=EVENTS, sealed=SEALEDS, new_events=EVENTS, new_sealed=SEALEDS, place=st.integers(0, 100))
+def test_nothing_at_or_after_a_samples_time_changes_what_it_sees(
+    events: list[Event], sealed: list[Sealed], new_events: list[Event], new_sealed: list[Sealed], place: int
+) -> None:
+    events = sorted([*events, *ALWAYS], key=lambda e: e[:2])
+    user, time, item, rating = events[place % len(events)]
+    before = _seen(_assemble(events, sealed), place % len(events))
+    # Everything from `time` on is thrown away and replaced, the sample itself excepted.
+    past = [e for e in events if e[1] < time]
+    future = [e for e in new_events if e[1] >= time]
+    changed = [*past, *[e for e in ALWAYS if e[1] >= time], (user, time, item, rating), *future]
+    kept = [v for v in sealed if v[1] < time] + [v for v in new_sealed if v[1] >= time]
+    ordered = sorted(changed, key=lambda e: e[:2])
+    after = _seen(_assemble(changed, kept), ordered.index((user, time, item, rating)))
+    assert after[:2] == before[:2]
+    assert torch.equal(torch.as_tensor(after[2]), torch.as_tensor(before[2]))
+
+
+@pytest.mark.parametrize(("earlier_by", "seen"), [(0, 0), (1, 1)])
+def test_an_equal_timestamp_is_not_earlier(earlier_by: int, seen: int) -> None:
+    dataset = _assemble([*ALWAYS, (3, 10 - earlier_by, 1, 5.0), (3, 10, 2, 5.0)], [(3, 10 - earlier_by, 1.0)])
+    row = int((dataset.user == 3).nonzero()[-1])
+    assert int(dataset.history[row, 1] - dataset.history[row, 0]) == seen
+    assert int(dataset.memory[row, 1] - dataset.memory[row, 0]) == seen
