@@ -34,7 +34,7 @@ class ItemEmbedding(nn.Module):
     """An item as its id's embedding plus the mean of its genres' embeddings.
 
     Candidate and history share it, as in DIN: the attention unit compares like with like. The sum (not concatenation)
-    halves the cost of the attention unit, by far the largest, at equal AUC.
+    halves the cost of the attention unit, by far the largest, for less than .002 AUC on MovieLens-100K.
     """
 
     def __init__(self, items: int, genres: int, dimension: int) -> None:

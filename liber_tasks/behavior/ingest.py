@@ -8,7 +8,7 @@ before (known by its content) is a no-op.
 import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,11 @@ class IngestReport:
         for file in self.files:
             total.update(file.reasons)
         return dict(total.most_common())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Totals, then each file, as JSON types."""
+        totals = ("rows_read", "accepted", "duplicates", "rejected", "already_ingested", "reasons")
+        return {name: getattr(self, name) for name in totals} | {"files": [asdict(file) for file in self.files]}
 
 
 def ingest(

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -227,5 +228,7 @@ class _Run:
             try:
                 return await asyncio.shield(written)
             except asyncio.CancelledError:
-                await asyncio.wait([written])  # never leave a transaction behind on the shared connection
+                while not written.done():  # cancelled again or not, leave no transaction on the shared connection
+                    with suppress(asyncio.CancelledError):
+                        await asyncio.wait([written])
                 raise

@@ -20,12 +20,12 @@ from liber_tasks.backbones.vocabulary import (
     UNRATED,
     Vocabulary,
 )
+from liber_tasks.binary_copy import EPOCH_2000, copy_columns
 from liber_tasks.config import Settings
 from liber_tasks.db import database_errors, query
 from liber_tasks.errors import InputError
 from liber_tasks.split import time_cut
 from liber_tasks.training import samples
-from liber_tasks.training.read import EPOCH_2000, copy_columns
 from liber_tasks.training.tables import Tables, fit_vocabulary, read_tables
 
 VALIDATION_SHARE = 0.1  # the latest of the training samples: early stopping and the choice of a seed

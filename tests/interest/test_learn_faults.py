@@ -132,12 +132,14 @@ def test_two_learners_share_the_work(engine: Engine, settings: Settings) -> None
     assert set(seen.prompts.values()) == {1}
 
 
-def test_an_interrupt_gives_its_calls_back(engine: Engine, settings: Settings, database_url: str) -> None:
+@pytest.mark.parametrize("pause", [0.0, 0.004, 0.02])  # between calls, while texts are stored, while calls run
+def test_an_interrupt_gives_its_calls_back(engine: Engine, settings: Settings, database_url: str, pause: float) -> None:
     users = {add_user(engine, "a", 6): 6}
-    with faulty(lambda *_: Reply(delay=0.3)) as seen:
+    with faulty(lambda *_: Reply(delay=0.2)) as seen:
         child = start(database_url, seen.url)
         while seen.answered < 4:
-            time.sleep(0.01)
+            time.sleep(0.001)
+        time.sleep(pause)
         child.send_signal(signal.SIGINT)
         child.wait(20)
         assert rows(engine, "SELECT count(*) FROM liber.llm_call WHERE state = 'running'") == [(0,)]

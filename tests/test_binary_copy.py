@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine
 
-from liber_tasks.training.read import EPOCH_2000, copy_columns
+from liber_tasks.binary_copy import EPOCH_2000, copy_columns
 from tests.training.data import fill, versions
 
 FIELDS = {"user": ">i8", "partition_no": ">i4", "sealed_at": ">i8", "vector": "vector4"}
