@@ -49,7 +49,8 @@ def learn_interests() -> None:
             done = learn_texts(db.connect(settings), settings, max_users=settings.learn_max_users,
                                max_calls=settings.learn_max_calls, run_id=liber.run_name(context),
                                progress=liber.log_progress())  # fmt: skip
-        return {"calls": done.calls, "quarantined": done.quarantined, "pending": done.pending_summaries}
+        return {"calls": done.calls, "failed": done.failed, "quarantined": done.quarantined,
+                "pending": done.pending_summaries + done.pending_shifts}  # fmt: skip
 
     @task
     def encode() -> int:

@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     # Services
     database_url: SecretStr | None = Field(None, description="PostgreSQL >= 15 with pgvector, postgresql://...")
     reader_database_url: SecretStr | None = Field(None, description="the same database with a read-only role")
-    llm_url: str | None = Field(None, description="base URL of a TGI, vLLM, SGLang or llama.cpp server")
+    llm_url: str | None = Field(None, description="TGI, vLLM, SGLang or llama.cpp server; commas between several")
     llm_model: str = Field("local", description="model name sent to the LLM server and kept in every call key")
     llm_token: SecretStr | None = Field(None, description="bearer token of the LLM server")
     mlflow_tracking_uri: str | None = Field(None, validation_alias="MLFLOW_TRACKING_URI")
@@ -73,6 +73,7 @@ class Settings(BaseSettings):
     # Local stack: ports on 127.0.0.1
     port_postgres: int = Field(15432, ge=1, le=65535)
     port_llm: int = Field(18080, ge=1, le=65535)
+    port_llm_2: int = Field(18081, ge=1, le=65535)
     port_mlflow: int = Field(15000, ge=1, le=65535)
     port_airflow: int = Field(18088, ge=1, le=65535)
     port_dashboard: int = Field(18501, ge=1, le=65535)

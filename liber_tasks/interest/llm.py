@@ -18,8 +18,9 @@ from huggingface_hub import AsyncInferenceClient, set_async_client_factory
 from huggingface_hub.errors import HfHubHTTPError, InferenceTimeoutError
 
 from liber_tasks.config import Settings
-from liber_tasks.errors import InputError, LiberError, ServiceUnavailable
+from liber_tasks.errors import LiberError, ServiceUnavailable
 from liber_tasks.interest.pace import Pace
+from liber_tasks.interest.replicas import Replicas
 
 TRIES = 3  # of one call that fails or answers nothing; waiting for a server that is down or full does not count
 FIRST_WAIT = 0.5  # seconds; doubled with each try
@@ -82,8 +83,6 @@ class LlmClient:
             InputError: LIBER_LLM_URL is not set or not an HTTP URL.
         """
         self._url = settings.require("llm_url")
-        if not self._url.startswith(("http://", "https://")):
-            raise InputError(f"LIBER_LLM_URL is {self._url!r}: write http://host:port or https://host.")
         self._settings = settings
         self._pace = Pace(settings.llm_in_flight)
         self._proven = False  # one call was answered
@@ -93,7 +92,10 @@ class LlmClient:
         timeout = httpx2.Timeout(settings.llm_timeout, connect=min(CONNECT_SECONDS, settings.llm_timeout))
         token = settings.llm_token.get_secret_value() if settings.llm_token else None
         # Without a key of ours the library would send the user's own Hugging Face token to this server.
-        self._client = AsyncInferenceClient(base_url=self._url, api_key=token or "none", timeout=timeout)  # type: ignore[arg-type]
+        self._replicas = Replicas(
+            self._url,
+            lambda url: AsyncInferenceClient(base_url=url, api_key=token or "none", timeout=timeout),  # type: ignore[arg-type]
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -101,7 +103,7 @@ class LlmClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._client.close()
+        await self._replicas.close()
 
     async def complete(self, prompt: str, max_tokens: int) -> Answer:
         """The model's answer.
@@ -138,10 +140,11 @@ class LlmClient:
         """One request, its outcome told to the pace."""
         try:
             async with asyncio.timeout(self._settings.llm_timeout):
-                output = await self._client.chat_completion(
-                    [{"role": "user", "content": prompt}],
-                    model=self._settings.llm_model, max_tokens=max_tokens, temperature=0,
-                )  # fmt: skip
+                with self._replicas.pick() as client:
+                    output = await client.chat_completion(
+                        [{"role": "user", "content": prompt}],
+                        model=self._settings.llm_model, max_tokens=max_tokens, temperature=0,
+                    )  # fmt: skip
             answer = _read(output, time.monotonic() - started)
         except HfHubHTTPError as error:
             raise self._judged(error, started) from error

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from liber_tasks import db
-from liber_tasks.config import Settings, load
+from liber_tasks.config import Settings
 from liber_tasks.errors import LiberError
 from liber_tasks.local.airflow_api import AirflowApi
 from liber_tasks.local.environment import Stack
@@ -55,13 +56,15 @@ def demo(stack: Stack) -> None:
 
 
 def stack_settings(stack: Stack) -> Settings:
-    """Settings that point this process at the stack."""
+    """The stack's settings with the addresses of its own services filled in."""
     environment = stack.liber_environment()
-    return load(
-        local=False,
-        database_url=environment["LIBER_DATABASE_URL"],
-        llm_url=environment["LIBER_LLM_URL"],
-        mlflow_tracking_uri=environment["MLFLOW_TRACKING_URI"],
+    return stack.settings.model_copy(
+        update={
+            "database_url": SecretStr(environment["LIBER_DATABASE_URL"]),
+            "llm_url": environment["LIBER_LLM_URL"],
+            "llm_model": environment["LIBER_LLM_MODEL"],
+            "mlflow_tracking_uri": environment["MLFLOW_TRACKING_URI"],
+        }
     )
 
 

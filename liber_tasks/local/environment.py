@@ -15,7 +15,9 @@ from liber_tasks.local.postgres import Cluster
 MARKER = "LIBER_STACK"  # every process of a stack carries it, so that leftovers of a killed one can be found
 ROLES = ("liber", "liber_reader", "airflow", "mlflow")
 DATABASES = {"liber": "liber", "airflow": "airflow", "mlflow": "mlflow"}  # name -> owner
+SERVICES = ("postgres", "llm", "llm_2", "mlflow", "airflow", "dashboard")
 LOOPBACK = "127.0.0.1"
+EMBEDDED_MODEL = "smollm2-135m"  # default weights of the embedded LLM server
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,7 @@ class Stack:
     @property
     def ports(self) -> dict[str, int]:
         """Port of each service, by the setting's suffix."""
-        return {
-            name: getattr(self.settings, f"port_{name}")
-            for name in ("postgres", "llm", "mlflow", "airflow", "dashboard")
-        }
+        return {name: getattr(self.settings, f"port_{name}") for name in SERVICES}
 
     @property
     def urls(self) -> dict[str, str]:
@@ -75,10 +74,17 @@ class Stack:
             "LIBER_DATABASE_URL": _given(given.database_url) or self.database_url("liber"),
             "LIBER_READER_DATABASE_URL": _given(given.reader_database_url)
             or self.database_url("liber_reader", "liber"),
-            "LIBER_LLM_URL": given.llm_url or self.urls["llm"],
-            "LIBER_LLM_MODEL": given.llm_model,
+            "LIBER_LLM_URL": given.llm_url or f"{self.urls['llm']},{self.urls['llm_2']}",
+            "LIBER_LLM_MODEL": self._model(),
             "MLFLOW_TRACKING_URI": given.mlflow_tracking_uri or self.urls["mlflow"],
         }
+
+    def _model(self) -> str:
+        """Name that goes into every call key: the user's, else that of the embedded server's weights."""
+        given = self.settings
+        if "llm_model" in given.model_fields_set or given.llm_url:
+            return given.llm_model
+        return given.local_gguf.stem if given.local_gguf else EMBEDDED_MODEL
 
     def environment(self) -> dict[str, str]:
         """Full environment of the stack's processes."""
@@ -132,7 +138,6 @@ class Stack:
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
             "AIRFLOW_CONN_LIBER_POSTGRES": liber["LIBER_DATABASE_URL"].replace("postgresql://", "postgres://"),
-            "AIRFLOW_CONN_LIBER_LLM": liber["LIBER_LLM_URL"],
             "AIRFLOW_CONN_LIBER_MLFLOW": liber["MLFLOW_TRACKING_URI"],
             "LIBER_DASHBOARD_URL": self.urls["dashboard"],
         }  # fmt: skip

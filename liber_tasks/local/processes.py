@@ -36,9 +36,16 @@ def _postgres(stack: Stack) -> int:
     return postgres.serve(stack.cluster, {role: stack.secrets[role] for role in ROLES}, DATABASES)
 
 
-def _llm(stack: Stack) -> int:
-    model = ["--gguf", str(stack.settings.local_gguf)] if stack.settings.local_gguf else []
-    return _become([sys.executable, "-m", "liber_tasks.local.llm_server", "--port", str(stack.ports["llm"]), *model])
+def _llm(service: str) -> Callable[[Stack], int]:
+    """Two servers share the cores: threads of one wait for each other at every layer of so small a model."""
+
+    def become(stack: Stack) -> int:
+        threads = max(1, (os.cpu_count() or 1) // 2)
+        model = ["--gguf", str(stack.settings.local_gguf)] if stack.settings.local_gguf else []
+        options = ["--port", str(stack.ports[service]), "--threads", str(threads), *model]
+        return _become([sys.executable, "-m", "liber_tasks.local.llm_server", *options])
+
+    return become
 
 
 def _mlflow(stack: Stack) -> int:
@@ -75,7 +82,8 @@ def _dashboard(stack: Stack) -> int:
 
 PROCESSES: dict[str, Callable[[Stack], int]] = {
     "postgres": _postgres,
-    "llm": _llm,
+    "llm": _llm("llm"),
+    "llm-2": _llm("llm_2"),
     "mlflow": _mlflow,
     "airflow-api": _airflow_api,
     "airflow-scheduler": _airflow("scheduler", "--skip-serve-logs"),

@@ -8,9 +8,8 @@ from sqlalchemy import Engine
 
 from liber_tasks.config import Settings
 from liber_tasks.db import connect, query
+from liber_tasks.local.environment import EMBEDDED_MODEL
 from liber_tasks.local.show import console
-
-EMBEDDED_MODEL = "local"  # LIBER_LLM_MODEL of the embedded server
 
 
 def counts(engine: Engine) -> dict[str, int]:

@@ -19,11 +19,11 @@ def bars() -> Progress:
 def bring_up(stack: Stack) -> bool:
     """Start the stack with a progress bar; True when this call started it."""
     with bars() as progress:
-        task = progress.add_task("starting", total=5, step="stack")
+        task = progress.add_task("starting", total=None, step="stack")
         started = local_stack.up(
             stack, lambda done, total, label: progress.update(task, completed=done, description=label)
         )
-        progress.update(task, completed=5, description="ready" if started else "was up already")
+        progress.update(task, description="ready" if started else "was up already")
     return started
 
 
@@ -34,7 +34,7 @@ def show_addresses(stack: Stack) -> None:
     table.add_row("Airflow", urls["airflow"], f"user admin, password {stack.secrets['airflow_admin']}")
     table.add_row("MLflow", urls["mlflow"], "no login (loopback only)")
     table.add_row("Dashboard", urls["dashboard"], "no login (loopback only, read-only role)")
-    table.add_row("LLM server", urls["llm"], "OpenAI-compatible API")
+    table.add_row("LLM servers", urls["llm"], f"and {urls['llm_2']}: OpenAI-compatible API")
     table.add_row("PostgreSQL", f"127.0.0.1:{stack.ports['postgres']}", f"URLs in {stack.var / 'local.env'}")
     console.print(table)
     console.print("`make down` stops all of it.")

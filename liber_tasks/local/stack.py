@@ -123,6 +123,7 @@ def _checks(stack: Stack) -> dict[str, Callable[[], bool]]:
     return {
         "postgres": postgres,
         "llm": answers(f"{urls['llm']}/health"),
+        "llm-2": answers(f"{urls['llm_2']}/health"),
         "mlflow": answers(f"{urls['mlflow']}/health"),
         "airflow": airflow,
         "dashboard": answers(f"{urls['dashboard']}/_stcore/health"),

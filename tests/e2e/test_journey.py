@@ -18,7 +18,7 @@ from liber_tasks.errors import LiberError
 from liber_tasks.local import stack as local_stack
 from liber_tasks.local.airflow_api import AirflowApi
 from liber_tasks.local.demo import EXPERIMENT, journey, stack_settings
-from liber_tasks.local.environment import Stack
+from liber_tasks.local.environment import SERVICES, Stack
 from liber_tasks.local.report import counts
 from tests.conftest import free_port
 
@@ -29,8 +29,7 @@ pytestmark = pytest.mark.timeout(900)
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A local stack of its own: own folder, own ports."""
-    names = ("postgres", "llm", "mlflow", "airflow", "dashboard")
-    ports = {f"port_{name}": free_port() for name in names}
+    ports = {f"port_{name}": free_port() for name in SERVICES}
     settings = Settings(_env_file=None, **ports, learn_max_users=LEARNT, seeds=1, encoder_dimension=8)
     stack = Stack(tmp_path_factory.mktemp("stack") / "var", settings)
     local_stack.up(stack)

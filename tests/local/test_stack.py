@@ -11,7 +11,7 @@ import pytest
 from liber_tasks.config import Settings
 from liber_tasks.errors import InputError
 from liber_tasks.local import stack as local_stack
-from liber_tasks.local.environment import MARKER, Stack
+from liber_tasks.local.environment import MARKER, SERVICES, Stack
 from tests.conftest import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -19,8 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Stack:
-    names = ("postgres", "llm", "mlflow", "airflow", "dashboard")
-    return Stack(tmp_path / "var", Settings(_env_file=None, **{f"port_{name}": free_port() for name in names}))
+    return Stack(tmp_path / "var", Settings(_env_file=None, **{f"port_{name}": free_port() for name in SERVICES}))
 
 
 def test_a_port_in_use_names_the_setting_and_starts_nothing(stack: Stack) -> None:
