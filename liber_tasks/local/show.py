@@ -2,7 +2,6 @@
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from liber_tasks.local import stack as local_stack
 from liber_tasks.local.environment import Stack
@@ -29,12 +28,18 @@ def bring_up(stack: Stack) -> bool:
 
 def show_addresses(stack: Stack) -> None:
     """URLs and logins."""
-    table = Table(title="Where to look", title_justify="left", show_header=False, box=None)
     urls = stack.urls
-    table.add_row("Airflow", urls["airflow"], f"user admin, password {stack.secrets['airflow_admin']}")
-    table.add_row("MLflow", urls["mlflow"], "no login (loopback only)")
-    table.add_row("Dashboard", urls["dashboard"], "no login (loopback only, read-only role)")
-    table.add_row("LLM servers", urls["llm"], f"and {urls['llm_2']}: OpenAI-compatible API")
-    table.add_row("PostgreSQL", f"127.0.0.1:{stack.ports['postgres']}", f"URLs in {stack.var / 'local.env'}")
-    console.print(table)
+    console.print("[bold]Where to look[/bold]")
+    for name, address, note in (
+        ("Airflow", urls["airflow"], f"user admin, password {stack.secrets['airflow_admin']}"),
+        ("MLflow", urls["mlflow"], "no login, this machine only"),
+        ("Dashboard", urls["dashboard"], "no login, this machine only, read-only role"),
+        ("LLM servers", f"{urls['llm']} {urls['llm_2']}", "OpenAI-compatible API"),
+        (
+            "PostgreSQL",
+            f"127.0.0.1:{stack.ports['postgres']}",
+            f"logins in {stack.var / 'local.env'}",
+        ),
+    ):
+        console.print(f"  {name:<12} {address}  {note}")
     console.print("`make down` stops all of it.")

@@ -91,7 +91,8 @@ def latest_report(settings: Settings) -> dict[str, Any]:
         ServiceUnavailable: MLflow does not answer.
     """
     client = tracking.connect(settings)
-    report = tracking.finished(client, tracking.experiment_id(client))
+    with tracking.mlflow_errors(settings.require("mlflow_tracking_uri")):
+        report = tracking.finished(client, tracking.experiment_id(client))
     if report is None:
         raise LiberError("MLflow has no finished training yet: run `liber train`.")
     return report.to_dict()
