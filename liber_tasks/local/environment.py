@@ -103,6 +103,7 @@ class Stack:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{base.get('PATH', '')}",
             "PYTHONPATH": f"{ROOT / 'infra' / 'airflow'}{os.pathsep}{ROOT}",
             "PYTHONUNBUFFERED": "1",
+            "SPT_NOENV": "1",  # process titles must not overwrite the environment: `down` finds processes by it
             "OMP_NUM_THREADS": "2",
             "TOKENIZERS_PARALLELISM": "false",
             "HF_HUB_DISABLE_TELEMETRY": "1",

@@ -20,6 +20,7 @@ from liber_tasks.local.processes import init_liber
 from liber_tasks.types import Progress, silent
 
 START_SECONDS = 240
+PORT_SECONDS = 3
 PROCFILE = str(ROOT / "infra" / "Procfile")
 LLM_POOL = "llm"
 
@@ -39,7 +40,7 @@ def up(stack: Stack, progress: Progress = silent) -> bool:
     down(stack)
     checks = _checks(stack)
     for name, port in stack.ports.items():
-        if _listening(port):
+        if not _becomes_free(port):
             raise InputError(
                 f"Port {port} ({name}) is used by another program: stop it or set LIBER_PORT_{name.upper()}."
             )
@@ -137,10 +138,17 @@ def _holds(check: Callable[[], bool]) -> bool:
         return False
 
 
-def _listening(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex((LOOPBACK, port)) == 0
+def _becomes_free(port: int) -> bool:
+    """Whether nobody listens; a process just killed holds its port a moment longer."""
+    deadline = time.monotonic() + PORT_SECONDS
+    while True:
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            if probe.connect_ex((LOOPBACK, port)) != 0:
+                return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
 
 
 def members(stack: Stack) -> list[psutil.Process]:

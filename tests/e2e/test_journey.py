@@ -20,6 +20,7 @@ from liber_tasks.local.airflow_api import AirflowApi
 from liber_tasks.local.demo import EXPERIMENT, journey, stack_settings
 from liber_tasks.local.environment import SERVICES, Stack
 from liber_tasks.local.report import counts
+from liber_tasks.serving.score import score
 from tests.conftest import free_port
 
 USERS, LEARNT = 60, 2
@@ -78,11 +79,16 @@ def test_every_stage_has_done_its_part(travelled: Settings, files: dict[str, lis
 
 def test_the_champion_is_loadable_from_the_registry_alone(travelled: Settings) -> None:
     mlflow.set_tracking_uri(travelled.require("mlflow_tracking_uri"))
-    uri = f"models:/{travelled.model_name}@champion"
-    info = mlflow.models.get_model_info(uri)
-    example = mlflow.artifacts.load_dict(f"{info.model_uri}/input_example.json")
-    assert info.signature is not None
-    assert example["data"]
+    model = mlflow.pyfunc.load_model(f"models:/{travelled.model_name}@champion")
+    assert model.metadata.signature is not None
+    probabilities = model.predict(model.input_example)
+    assert len(probabilities) == len(model.input_example)
+
+
+def test_the_champion_scores_a_users_candidates(travelled: Settings) -> None:
+    scores = score(db.connect(travelled), travelled, "1", ["1", "2", "3"])
+    assert {row["item_id"] for row in scores} == {"1", "2", "3"}
+    assert all(0 < row["probability"] < 1 for row in scores)
 
 
 def test_the_readout_is_stored_and_marked_simulated(travelled: Settings) -> None:

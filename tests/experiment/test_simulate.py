@@ -24,6 +24,7 @@ def test_the_same_parameters_give_the_same_data(engine: Engine) -> None:
     first = simulate(engine, **SMALL)
     before = rows(engine)
     with engine.begin() as connection:
+        connection.execute(text("DELETE FROM liber.simulated_play"))
         connection.execute(text("DELETE FROM liber.experiment"))
     assert simulate(engine, **SMALL) == first
     assert rows(engine) == before

@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from liber_tasks.local.llm_server import default_gguf
+from liber_tasks.local.llm_server import SLOTS, default_gguf
 from tests.conftest import free_port
 from tests.services import answers
 
@@ -49,7 +49,7 @@ def test_it_serves_chat_metrics_and_no_web_page() -> None:
         assert answers(f"{url}/metrics")
         with urlopen(f"{url}/props", timeout=10) as response:
             properties = json.load(response)
-        assert properties["total_slots"] == 8
+        assert properties["total_slots"] == SLOTS
         assert properties["default_generation_settings"]["n_ctx"] >= 2048
         with pytest.raises(HTTPError, match="404"):
             urlopen(url, timeout=10)
