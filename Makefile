@@ -47,7 +47,7 @@ lint: install ## ruff, mypy, import-linter, sqlfluff, squawk
 	@$(BIN)/sqlfluff lint sql
 	@$(BIN)/squawk sql/migrations/*.sql
 
-bench: install ## Benchmarks: make bench NAME=...
+bench: install ## A benchmark: make bench NAME=calls
 	@$(BIN)/python -m tests.bench $(NAME)
 
 lock: install ## Compile requirements.in to requirements.txt
@@ -59,7 +59,7 @@ browser:
 
 screenshot: install browser ## Take the README's picture from the running stack
 	@$(BIN)/python infra/screenshot.py "$$($(BIN)/python -m liber_tasks.local url dashboard)" docs/dashboard.png \
-		--wait-for "Play count"
+		--height 1250 --wait-for Raw
 
 clean: down ## Stop the stack and delete its data and .venv
 	@rm -rf var .venv

@@ -20,8 +20,10 @@ def bring_up(stack: Stack) -> bool:
     with bars() as progress:
         task = progress.add_task("starting", total=None, step="stack")
         started = local_stack.up(
-            stack, lambda done, total, label: progress.update(task, completed=done, description=label)
+            stack, lambda done, total, label: progress.update(task, completed=done, total=total, description=label)
         )
+        if not started:
+            progress.update(task, completed=1, total=1)
         progress.update(task, description="ready" if started else "was up already")
     return started
 
