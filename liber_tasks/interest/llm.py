@@ -74,7 +74,7 @@ class _TryAgain(Exception):
 
 
 class LlmClient:
-    """Chat completions at temperature 0 from one server; use as an asynchronous context manager."""
+    """Chat completions at temperature 0 from one server or several replicas; use as an asynchronous context manager."""
 
     def __init__(self, settings: Settings) -> None:
         """Take `llm_url`, `llm_model`, `llm_token`, `llm_timeout`, `llm_patience`, `llm_in_flight` from settings.

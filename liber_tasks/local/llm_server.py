@@ -18,7 +18,7 @@ from typing import Any
 from liber_tasks.errors import InputError, LiberError, ServiceUnavailable
 
 HOST = "127.0.0.1"
-SLOTS = 4  # calls decoded together; as many as `llm_in_flight` asks for by default
+SLOTS = 4  # calls decoded together; the local stack's two servers make up the default `llm_in_flight`
 SLOT_TOKENS = 2048  # prompt and answer of one call
 
 
