@@ -5,7 +5,6 @@ stops a load half-way leaves nothing of that file behind; running it again finis
 before (known by its content) is a no-op.
 """
 
-import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,31 +12,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import psycopg2
-import pyarrow as pa
-from pgpq import ArrowToPostgresBinaryEncoder, encoders, schema
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
-from liber_tasks.behavior.checks import BEHAVIOR_SCHEMA, ITEM_SCHEMA, USER_SCHEMA, check
-from liber_tasks.behavior.sources import LAYOUTS, Kind, Rejected, Source, find
+from liber_tasks.behavior.load import Load, Tally
+from liber_tasks.behavior.sources import LAYOUTS, Kind, Source, find
 from liber_tasks.config import Settings
 from liber_tasks.db import database_errors, query
-from liber_tasks.errors import InputError, ServiceUnavailable
+from liber_tasks.errors import InputError
 from liber_tasks.types import Progress, silent
 
 TOLERATED = 10  # bad rows that a short file may have, whatever their share, as long as most rows are good
-MAX_RAW = 2_000  # characters of a rejected row that are kept
-
-_SCHEMAS: dict[Kind, pa.Schema] = {"behaviors": BEHAVIOR_SCHEMA, "items": ITEM_SCHEMA, "users": USER_SCHEMA}
-_REJECTED_SCHEMA = pa.schema(
-    [("file_id", pa.int64()), ("line", pa.int64()), ("reason", pa.string()), ("raw", pa.string())]
-)
-# After the stage is filled; the last statement returns how many rows were new.
-_STEPS: dict[Kind, tuple[str, ...]] = {
-    "behaviors": ("analyze_behaviors", "add_users", "add_items", "add_streams", "lock_streams", "append"),
-    "items": ("analyze_items", "upsert_items"),
-    "users": ("analyze_users", "upsert_users"),
-}
 
 
 @dataclass(frozen=True)
@@ -156,85 +140,34 @@ def _load(
         file_id = connection.execute(query("behavior/start_file"), claim).scalar_one_or_none()
         if file_id is None:
             return FileReport(name, kind, sha256, already_ingested=True)
-        connection.execute(query(f"behavior/stage_{kind}"))
-        reasons: Counter[str] = Counter()
-        first_line: dict[str, int] = {}
-        good = rejected = 0
+        load = Load(connection, kind, file_id, latest)
         for block in source.blocks(LAYOUTS[kind]):
-            checked = check(block, kind, latest)
-            _copy(connection, f"behavior/copy_{kind}", checked.good)
-            _copy(connection, "behavior/copy_rejected", _quarantine(file_id, checked.rejected))
-            for row in checked.rejected:
-                reasons[row.reason] += 1
-                first_line[row.reason] = min(row.line, first_line.get(row.reason, row.line))
-            good += checked.good.num_rows
-            rejected += len(checked.rejected)
-            progress(good + rejected, None, f"ingest {source.path.name}")
-        if not good + rejected:
-            raise InputError(f"{name}: the file has no rows.")
+            load.add(block)
+            progress(load.tally.rows, None, f"ingest {source.path.name}")
         if source.stamp() != before:
             raise InputError(f"{name}: the file changed while it was read; run again once it is complete.")
-        if _too_bad(rejected, good + rejected, settings.max_rejected_share):
-            reason, n = reasons.most_common(1)[0]
-            raise InputError(
-                f"{name}: {rejected} of {good + rejected} rows are bad, {settings.max_rejected_share:.2%} are allowed; "
-                f"the commonest reason is {reason!r} ({n} rows, first in line {first_line[reason]}). "
-                "Correct the file, or raise LIBER_MAX_REJECTED_SHARE."
-            )
-        accepted = 0
-        for step in _STEPS[kind]:
-            result = connection.execute(query(f"behavior/{step}"))
-            accepted = int(result.scalar_one()) if result.returns_rows else 0
-        report = FileReport(
-            name, kind, sha256, good + rejected, accepted, good - accepted, rejected, dict(reasons.most_common())
-        )
-        connection.execute(
-            query("behavior/finish_file"),
-            {
-                "file_id": file_id,
-                "rows_read": report.rows_read,
-                "accepted": report.accepted,
-                "duplicates": report.duplicates,
-                "rejected": report.rejected,
-            },
-        )
-    return report
+        _refuse(name, load.tally, settings.max_rejected_share)
+        accepted = load.finish()
+        counts: dict[str, Any] = {
+            "rows_read": load.tally.rows,
+            "accepted": accepted,
+            "duplicates": load.tally.good - accepted,
+            "rejected": load.tally.rejected,
+        }
+        connection.execute(query("behavior/finish_file"), {"file_id": file_id, **counts})
+    return FileReport(name, kind, sha256, reasons=dict(load.tally.reasons.most_common()), **counts)
 
 
-def _too_bad(rejected: int, rows: int, share: float) -> bool:
-    """Whether a file is refused whole."""
-    if rejected <= share * rows:
-        return False
-    return share == 0 or rejected > TOLERATED or 2 * rejected > rows
-
-
-def _quarantine(file_id: int, rejected: Sequence[Rejected]) -> pa.RecordBatch:
-    """Rejected rows as they are stored; PostgreSQL's text has no NUL, so a sign stands for it."""
-    columns: list[list[Any]] = [
-        [file_id] * len(rejected),
-        [row.line for row in rejected],
-        [row.reason for row in rejected],
-        [row.raw[:MAX_RAW].replace("\0", "\N{SYMBOL FOR NULL}") for row in rejected],
-    ]
-    return pa.record_batch(columns, schema=_REJECTED_SCHEMA)
-
-
-def _copy(connection: Connection, statement: str, batch: pa.RecordBatch) -> None:
-    """Send a batch by binary COPY."""
-    if not batch.num_rows:
+def _refuse(name: str, tally: Tally, share: float) -> None:
+    """Raise InputError for a file without rows or with too many bad ones."""
+    if not tally.rows:
+        raise InputError(f"{name}: the file has no rows.")
+    if tally.rejected <= share * tally.rows:
         return
-    builders = {column.name: ArrowToPostgresBinaryEncoder.infer_encoder(column) for column in batch.schema}
-    for name in ("context", "attributes"):
-        if name in builders:
-            column = batch.schema.field(name)
-            builders[name] = encoders.StringEncoderBuilder.new_with_output(column, schema.Jsonb())
-    encoder = ArrowToPostgresBinaryEncoder.new_with_encoders(batch.schema, builders)
-    data = io.BytesIO(encoder.write_header() + encoder.write_batch(batch) + encoder.finish())
-    driver = connection.connection.cursor()
-    try:
-        driver.copy_expert(query(statement).text, data)
-    except psycopg2.OperationalError as error:  # not through SQLAlchemy, so not translated by it
-        reason = str(error).strip().splitlines()[0]
-        raise ServiceUnavailable(f"PostgreSQL cannot do this: {reason}. Check the server, then run again.") from error
-    finally:
-        driver.close()
+    if share == 0 or tally.rejected > TOLERATED or 2 * tally.rejected > tally.rows:
+        reason, n = tally.reasons.most_common(1)[0]
+        raise InputError(
+            f"{name}: {tally.rejected} of {tally.rows} rows are bad, {share:.2%} are allowed; "
+            f"the commonest reason is {reason!r} ({n} rows, first in line {tally.first_line[reason]}). "
+            "Correct the file, or raise LIBER_MAX_REJECTED_SHARE."
+        )
