@@ -16,7 +16,11 @@ from liber_tasks import orchestration as liber
         "items": Param([], type="array", items={"type": "string"}, description="item files"),
         "users": Param([], type="array", items={"type": "string"}, description="user files"),
         "format": Param(None, type=["null", "string"], description="jsonl, csv or parquet; empty: by the ending"),
-        "k": Param(None, type=["null", "integer"], minimum=1, description="partition size; empty: LIBER_PARTITION_K"),
+        "k": Param(None, type=["null", "integer"], minimum=0, description="partition size; 0: no bound"),
+        "gap": Param(None, type=["null", "string"], description="inactivity that ends a partition, such as 30m"),
+        "max_age": Param(None, type=["null", "string"], description="longest span of a partition, such as 7d"),
+        "min_events": Param(None, type=["null", "integer"], minimum=1, description="gap and age wait for so many"),
+        "model": Param(None, type=["null", "string"], description="requested or drift: cut points by a model"),
         "watermark": Param(None, type=["null", "string"], format="date-time", description="empty: the run's time"),
     },
     doc_md="""
@@ -50,16 +54,16 @@ def ingest_behaviors() -> None:
         from datetime import datetime
 
         from liber_tasks import db
-        from liber_tasks.partition.rules import PartitionRule
+        from liber_tasks.partition.rules import rule_of
         from liber_tasks.partition.stream import seal as seal_caches
 
         context = get_current_context()
         params = liber.checked(context)
-        settings = liber.task_settings(partition_k=params["k"])
+        settings = liber.task_settings()
         given = params["watermark"]
         watermark = datetime.fromisoformat(given) if given else context["dag_run"].run_after
         with liber.clear_errors():
-            rule = PartitionRule(k=settings.partition_k)
+            rule = rule_of(settings, **{name: params[name] for name in ("k", "gap", "max_age", "min_events", "model")})
             return seal_caches(db.connect(settings), rule, watermark, progress=liber.log_progress()).partitions
 
     @task(outlets=[liber.PARTITIONS])

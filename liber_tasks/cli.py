@@ -53,6 +53,13 @@ class Memory(StrEnum):
     none = "none"
 
 
+class CutModel(StrEnum):
+    """Whose cut points count."""
+
+    requested = "requested"
+    drift = "drift"
+
+
 @app.command("init-db")
 def init_db(as_json: AsJson = False) -> None:
     """Create or upgrade the database schema; a second run does nothing."""
@@ -80,16 +87,28 @@ def ingest(
 
 @app.command()
 def seal(
-    watermark: Annotated[str, typer.Option(help="ISO 8601 with zone: behaviours up to here count.")],
-    k: Annotated[int | None, typer.Option(help="Behaviours in a partition. Default: LIBER_PARTITION_K.")] = None,
+    watermark: Annotated[str, typer.Option(help="ISO 8601 with zone: the streams are complete up to here.")],
+    k: Annotated[int | None, typer.Option(min=0, help="Behaviours in a full cache; 0: no bound.")] = None,
+    gap: Annotated[str | None, typer.Option(help="Inactivity that ends a partition: 90s, 30m, 12h, 7d.")] = None,
+    max_age: Annotated[str | None, typer.Option(help="Longest span of a partition, like --gap.")] = None,
+    min_events: Annotated[int | None, typer.Option(help="Gap and age wait for so many behaviours.")] = None,
+    model: Annotated[CutModel | None, typer.Option(help="Cut points that models request count too.")] = None,
+    shard: Annotated[str | None, typer.Option(help="This part of the users only, such as 0/4.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Turn full caches into immutable partitions (paper, Algorithm 1)."""
-    from liber_tasks.partition.rules import PartitionRule
+    """Turn caches into immutable partitions (paper, Algorithm 1). Conditions not given come from LIBER_PARTITION_*."""
+    from liber_tasks.partition.rules import rule_of
+    from liber_tasks.partition.stream import Shard
     from liber_tasks.partition.stream import seal as seal_caches
 
-    rule = PartitionRule(k=settings().partition_k if k is None else k)
-    _show(seal_caches(db.connect(settings()), rule, _moment("--watermark", watermark), progress=_progress()), as_json)
+    rule = rule_of(
+        settings(), k=k, gap=gap, max_age=max_age, min_events=min_events, model=model.value if model else None
+    )
+    part = Shard.parse(shard) if shard else None
+    report = seal_caches(
+        db.connect(settings()), rule, _moment("--watermark", watermark), shard=part, progress=_progress()
+    )
+    _show(report, as_json)
 
 
 @app.command()

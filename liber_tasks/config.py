@@ -5,11 +5,13 @@ Every name starts with `LIBER_`, except `MLFLOW_TRACKING_URI`, which MLflow itse
 """
 
 import os
+import re
+from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from liber_tasks.errors import InputError
@@ -17,6 +19,25 @@ from liber_tasks.errors import InputError
 ROOT = Path(__file__).resolve().parents[1]
 VAR = Path(os.environ.get("LIBER_VAR", ROOT / "var"))  # everything the local stack writes
 LOCAL_ENV = VAR / "local.env"
+
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def duration(text: str) -> timedelta:
+    """Read a duration: a number and s, m, h or d, such as 30m.
+
+    Raises:
+        ValueError: the text is none.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text.strip())
+    try:
+        return timedelta(**{_UNITS[found[2]]: float(found[1])})  # type: ignore[index]
+    except (TypeError, OverflowError):
+        raise ValueError("write a number and s, m, h or d, such as 90s, 30m, 12h, 7d") from None
+
+
+Duration = Annotated[timedelta, BeforeValidator(lambda value: duration(value) if isinstance(value, str) else value)]
 
 
 class Settings(BaseSettings):
@@ -45,7 +66,13 @@ class Settings(BaseSettings):
     max_future: float = Field(86_400, ge=0, description="seconds an event may lie ahead of the ingest clock")
 
     # Partition (paper, Eq. 1)
-    partition_k: int = Field(20, ge=1, description="a cache of this many behaviours becomes a partition")
+    partition_k: int | None = Field(20, ge=1, description="a cache of this many behaviours is full; empty: no bound")
+    partition_gap: Duration | None = Field(None, description="inactivity that ends a partition: 90s, 30m, 12h, 7d")
+    partition_max_age: Duration | None = Field(None, description="a partition spans no longer than this")
+    partition_min_events: int = Field(1, ge=1, description="gap and age wait for this many behaviours")
+    partition_model: Literal["requested", "drift"] | None = Field(
+        None, description="cut points that models request count too; drift: our own model requests some"
+    )
 
     # Interest learning (paper, section 3.3)
     domain: str = Field("movies", description="domain pack: how users, items and factors are worded in prompts")

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+import psycopg2
 from sqlalchemy import Engine, TextClause, create_engine, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
 from liber_tasks.config import ROOT, Settings
@@ -54,14 +55,15 @@ def database_errors() -> Iterator[None]:
     """Turn an unreachable or full database, or one without our schema, into one clear sentence."""
     try:
         yield
-    except OperationalError as error:
-        reason = str(error.orig).strip().splitlines()[0]
-        raise ServiceUnavailable(
-            f"PostgreSQL cannot do this: {reason}. Check LIBER_DATABASE_URL and the server, then run the command again."
-        ) from error
-    except DBAPIError as error:
-        state = getattr(error.orig, "pgcode", None)
-        if state in ("42P01", "3F000"):
+    except (DBAPIError, psycopg2.Error) as error:  # COPY talks to the driver itself
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        if isinstance(cause, psycopg2.OperationalError):
+            reason = str(cause).strip().splitlines()[0]
+            raise ServiceUnavailable(
+                f"PostgreSQL cannot do this: {reason}. "
+                "Check LIBER_DATABASE_URL and the server, then run the command again."
+            ) from error
+        if getattr(cause, "pgcode", None) in ("42P01", "3F000"):
             raise LiberError("The database has no LIBER schema yet: run `liber init-db`.") from error
         raise
 

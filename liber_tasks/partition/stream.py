@@ -1,30 +1,58 @@
-"""Sealing: full caches of the behaviour stream become partitions (paper, section 3.2, Algorithm 1).
+"""Sealing: caches of the behaviour stream become partitions (paper, section 3.2, Algorithm 1).
 
 The cache of a user is a range of `seq`, and a sealed partition is one too: sealing writes the partition and moves
-the start of the cache. No behaviour row is touched, and users with less than a full cache are not even read.
+the start of the cache. No behaviour row is touched, and streams that cannot have anything to seal are not even read.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Engine
+import numpy as np
+from sqlalchemy import Connection, Engine
 
+from liber_tasks.binary_copy import copy_columns
 from liber_tasks.db import database_errors, query
 from liber_tasks.errors import InputError
 from liber_tasks.partition.rules import PartitionRule
 from liber_tasks.types import Progress, silent
 
 USERS_A_TRANSACTION = 5_000
+BEHAVIORS_A_TRANSACTION = 500_000  # a user with more is a transaction of its own
 
 
 @dataclass(frozen=True)
 class SealReport:
     """What a call of `seal` came to."""
 
-    partitions: int  # sealed now
-    behaviors: int  # inside them
-    cached: int  # behaviours still in the caches of all users, or of the users asked for
+    partitions: int = 0  # sealed now
+    behaviors: int = 0  # inside them
+    reasons: dict[str, int] = field(default_factory=dict)  # count, gap, age, model -> partitions
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of several sealers at work: users with user_key % of == number.
+
+    Raises:
+        InputError: the number is not from 0 to of - 1.
+    """
+
+    number: int = 0
+    of: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.number < self.of:
+            raise InputError(f"shard {self.number}/{self.of}: the number must be from 0 to {self.of - 1}.")
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """Read "0/4". Raises InputError if it is nothing like it."""
+        number, _, of = text.partition("/")
+        if not (number.isdecimal() and of.isdecimal()):
+            raise InputError(f"shard {text!r}: write the number and how many there are, such as 0/4.")
+        return cls(int(number), int(of))
 
 
 def seal(
@@ -33,45 +61,91 @@ def seal(
     watermark: datetime,
     *,
     users: Sequence[str] | None = None,
+    shard: Shard | None = None,
     progress: Progress = silent,
 ) -> SealReport:
-    """Seal every full cache.
+    """Seal every cache for which a condition of the rule holds.
 
     Users are sealed in batches, each in one transaction, so that a stopped run keeps what it has done and the
-    next one goes on. Sealed partitions never change, whatever arrives later.
+    next one goes on. Sealed partitions never change, whatever arrives later; another rule holds for what is not
+    sealed yet.
 
     Args:
         engine: LIBER database.
         rule: when a cache is full.
-        watermark: behaviours with an effective time after it do not count yet; with a time zone.
+        watermark: event time, with a zone, up to which the streams are taken to be complete: behaviours with a later
+            effective time do not count yet, and idle caches are judged by it.
         users: ids of the users to seal; None: all.
+        shard: seal this part of the users only; None: all.
         progress: told how many users are done.
 
     Returns:
-        Counts of what was sealed now and what stays in the caches.
+        Counts of what was sealed now.
 
     Raises:
         InputError: the watermark has no time zone, or a user is unknown.
+        LiberError: the drift model has no item vectors to look at.
         ServiceUnavailable: the database cannot be reached.
     """
     if watermark.tzinfo is None:
         raise InputError(f"watermark == {watermark.isoformat()} has no time zone: append one, such as +00:00.")
+    part = shard or Shard()
+    parameters = _parameters(rule, watermark)
+    partitions = behaviors = done = 0
+    reasons: dict[str, int] = {}
     with database_errors():
-        keys = None if users is None else _keys(engine, users)
+        parameters |= {"users": None if users is None else _keys(engine, users)}
         with engine.connect() as connection:
-            due = connection.execute(query("partition/due"), {"k": rule.k, "users": keys}).scalars().all()
-        partitions = 0
-        for start in range(0, len(due), USERS_A_TRANSACTION):
-            batch = list(due[start : start + USERS_A_TRANSACTION])
+            due = copy_columns(
+                connection,
+                "partition/due_by_count" if rule.by_count_alone else "partition/due_by_time",
+                {"user_key": ">i8", "cached": ">i8"},
+                parameters | {"shard": part.number, "shards": part.of},
+            )
+        for batch in _batches(due["user_key"], due["cached"]):
             with engine.begin() as connection:
-                connection.execute(query("partition/lock_streams"), {"users": batch})
-                partitions += connection.execute(
-                    query("partition/seal_count"), {"k": rule.k, "users": batch, "watermark": watermark}
-                ).scalar_one()
-            progress(start + len(batch), len(due), "seal users")
-        with engine.connect() as connection:
-            cached = connection.execute(query("partition/cached"), {"users": keys}).scalar_one()
-    return SealReport(partitions, partitions * rule.k, cached)
+                for row in _seal_batch(connection, rule, parameters | {"users": batch.tolist()}):
+                    partitions += row.partitions
+                    behaviors += row.behaviors
+                    reasons[row.reason] = reasons.get(row.reason, 0) + row.partitions
+            done += len(batch)
+            progress(done, len(due["user_key"]), "seal users")
+    return SealReport(partitions, behaviors, dict(sorted(reasons.items())))
+
+
+def _seal_batch(connection: Connection, rule: PartitionRule, parameters: dict[str, Any]) -> Sequence[Any]:
+    """Seal some users inside a transaction; one row a reason."""
+    connection.execute(query("partition/lock_streams"), parameters)
+    if rule.model == "drift":
+        from liber_tasks.partition.drift import request_drift_cuts
+
+        request_drift_cuts(connection, parameters["users"])
+    statement = "partition/seal_count" if rule.by_count_alone else "partition/seal_bounds"
+    return connection.execute(query(statement), parameters).all()
+
+
+def _parameters(rule: PartitionRule, watermark: datetime) -> dict[str, Any]:
+    """The rule as the statements take it: durations in seconds, so that a day is 24 hours in any time zone."""
+    return {
+        "rule": rule.digest,
+        "k": rule.k,
+        "gap": None if rule.gap is None else rule.gap.total_seconds(),
+        "max_age": None if rule.max_age is None else rule.max_age.total_seconds(),
+        "min_events": rule.min_events,
+        "model": rule.model is not None,
+        "watermark": watermark,
+    }
+
+
+def _batches(keys: np.ndarray, cached: np.ndarray) -> Iterator[np.ndarray]:
+    """Users in order, as many at a time as the bounds of a transaction allow."""
+    start = 0
+    before = np.concatenate([[0], np.cumsum(cached)])
+    while start < len(keys):
+        within = int(np.searchsorted(before, before[start] + BEHAVIORS_A_TRANSACTION, side="right")) - 1
+        stop = min(max(within, start + 1), start + USERS_A_TRANSACTION)
+        yield keys[start:stop]
+        start = stop
 
 
 def _keys(engine: Engine, users: Sequence[str]) -> list[int]:

@@ -1,26 +1,51 @@
-"""Algorithm 1 in plain Python, one event at a time: what the SQL must agree with."""
+"""Algorithm 1 in plain Python, one behaviour at a time: what the SQL must agree with. Times are epoch seconds."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 
 @dataclass(frozen=True)
 class Event:
-    """A behaviour of one user; `time` in epoch seconds."""
+    """A behaviour of one user."""
 
     event_id: str
     time: int
 
 
+@dataclass(frozen=True)
+class Rule:
+    """Conditions; None is off."""
+
+    k: int | None = None
+    gap: int | None = None
+    max_age: int | None = None
+    min_events: int = 1
+    model: bool = False
+
+
+@dataclass(frozen=True)
+class Partition:
+    """What was sealed, why and when."""
+
+    members: tuple[str, ...]  # event ids in order
+    reason: str
+    sealed_at: int
+
+
 @dataclass
 class Stream:
-    """One user's behaviours: (event, effective time) in arrival order, and the partitions sealed so far."""
+    """One user's behaviours in arrival order, with effective times, and the partitions sealed so far."""
 
-    k: int
     arrived: list[tuple[Event, int]] = field(default_factory=list)
-    partitions: list[list[str]] = field(default_factory=list)  # event ids
-    sealed_at: list[int] = field(default_factory=list)
+    partitions: list[Partition] = field(default_factory=list)
+    cuts: dict[int, int] = field(default_factory=dict)  # position decided at -> position that closes; from 1
     duplicates: int = 0
+
+    @property
+    def sealed(self) -> int:
+        """Behaviours in partitions."""
+        return sum(len(partition.members) for partition in self.partitions)
 
     def arrive(self, batch: Iterable[Event]) -> None:
         """A batch joins: first one of each event id, in the order (time, event id), clamped to the clock."""
@@ -36,28 +61,47 @@ class Stream:
             clock = self.arrived[-1][1] if self.arrived else event.time
             self.arrived.append((event, max(event.time, clock)))
 
-    def seal(self, watermark: int) -> None:
-        """Every full cache that the watermark lets through becomes a partition."""
-        cache: list[str] = []
-        for event, effective in self.arrived[sum(map(len, self.partitions)) :]:
-            if effective > watermark:
-                break
-            cache.append(event.event_id)
-            if len(cache) == self.k:
-                self.partitions.append(cache)
-                self.sealed_at.append(effective)
-                cache = []
+    def seal(self, rule: Rule, watermark: int) -> None:
+        """Whatever the rule closes, up to the watermark, becomes partitions."""
+        cache: list[tuple[str, int]] = []
+        for position, (event, time) in enumerate(self.arrived, start=1):
+            if position <= self.sealed or time > watermark:
+                continue
+            gap, age = _deadlines(cache, rule)
+            if time > gap or time >= age:
+                self._close(cache, gap, age)
+            cache.append((event.event_id, time))
+            if rule.k is not None and len(cache) >= rule.k:
+                self._keep(cache, len(cache), "count", time)
+            cut = self.cuts.get(position, 0) if rule.model else 0
+            if cut > self.sealed:
+                self._keep(cache, cut - self.sealed, "model", time)
+        gap, age = _deadlines(cache, rule)
+        if watermark > gap or watermark >= age:
+            self._close(cache, gap, age)
 
-    @property
-    def cached(self) -> int:
-        """Behaviours in the cache."""
-        return len(self.arrived) - sum(map(len, self.partitions))
+    def _close(self, cache: list[tuple[str, int]], gap: float, age: float) -> None:
+        deadline = max(min(gap, age), cache[-1][1])
+        self._keep(cache, len(cache), "gap" if gap <= age else "age", int(deadline))
+
+    def _keep(self, cache: list[tuple[str, int]], n: int, reason: str, sealed_at: int) -> None:
+        self.partitions.append(Partition(tuple(name for name, _ in cache[:n]), reason, sealed_at))
+        del cache[:n]
 
 
-def replay(batches: Sequence[Iterable[Event]], k: int, watermark: int) -> Stream:
+def _deadlines(cache: list[tuple[str, int]], rule: Rule) -> tuple[float, float]:
+    """When inactivity and age are due: after the first, at the second. Never, while the cache is too short."""
+    if not cache or len(cache) < rule.min_events:
+        return inf, inf
+    gap = inf if rule.gap is None else cache[-1][1] + rule.gap
+    age = inf if rule.max_age is None else cache[0][1] + rule.max_age
+    return gap, age
+
+
+def replay(batches: Sequence[Iterable[Event]], rule: Rule, watermark: int) -> Stream:
     """The stream after all batches arrived and were sealed once."""
-    stream = Stream(k)
+    stream = Stream()
     for batch in batches:
         stream.arrive(batch)
-    stream.seal(watermark)
+    stream.seal(rule, watermark)
     return stream

@@ -62,7 +62,7 @@ ends AS (
 
 advanced AS (
     UPDATE liber.user_stream AS t
-    SET last_seq = e.last_seq, clock = e.clock
+    SET last_seq = e.last_seq, clock = e.clock, examined_rule = 0
     FROM ends AS e
     WHERE t.user_key = e.user_key
     RETURNING e.n

@@ -1,6 +1,6 @@
 -- Seal: the rule Len(cache) >= k (paper, Eq. 1), all complete groups of k behaviours of a batch of users at once.
 -- Only the first and the last behaviour of each group are read. Effective times never decrease along seq, so the
--- groups that the watermark lets through come first. Returns how many partitions were sealed.
+-- groups that the watermark lets through come first. Returns partitions and the behaviours in them.
 WITH groups AS (
     SELECT
         t.user_key,
@@ -62,10 +62,15 @@ ends AS (
 
 moved AS (
     UPDATE liber.user_stream AS t
-    SET first_unsealed_seq = e.last_seq + 1, last_partition_no = e.last_partition_no
+    SET first_unsealed_seq = e.last_seq + 1, last_partition_no = e.last_partition_no, examined_rule = 0
     FROM ends AS e
     WHERE t.user_key = e.user_key
     RETURNING e.n
 )
 
-SELECT coalesce(sum(n), 0)::bigint AS partitions FROM moved
+SELECT
+    'count' AS reason,
+    sum(n)::bigint AS partitions,
+    sum(n)::bigint * :k AS behaviors
+FROM moved
+HAVING count(*) > 0

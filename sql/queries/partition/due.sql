@@ -1,7 +1,0 @@
--- Seal: users whose cache holds a partition's worth, found by index user_stream_cache_size; in the order of locking.
-SELECT user_key
-FROM liber.user_stream
-WHERE
-    (last_seq - first_unsealed_seq + 1) >= :k
-    AND (cast(:users AS bigint[]) IS NULL OR user_key = any(cast(:users AS bigint[])))
-ORDER BY user_key
