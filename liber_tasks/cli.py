@@ -53,6 +53,13 @@ class Memory(StrEnum):
     none = "none"
 
 
+class TextKind(StrEnum):
+    """Which text of a partition."""
+
+    summary = "summary"
+    shift = "shift"
+
+
 class CutModel(StrEnum):
     """Whose cut points count."""
 
@@ -134,8 +141,16 @@ def learn(
 
 
 @app.command()
-def encode(as_json: AsJson = False) -> None:
+def encode(
+    items: Annotated[bool, typer.Option("--items", help="The catalogue instead, for the drift model.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Encode new texts with BERT and the frozen PCA into pgvector (paper, Eq. 4)."""
+    if items:
+        from liber_tasks.encoder.items import encode_items
+
+        _show(encode_items(db.connect(settings()), settings(), progress=_progress()), as_json)
+        return
     from liber_tasks.encoder.store import encode as encode_texts
     from liber_tasks.split import time_cut
 
@@ -207,6 +222,21 @@ def timeline(user: Annotated[str, typer.Argument(help="User id.")], as_json: AsJ
         console.print(f"summary  {entry.summary or 'not learnt yet'}", markup=False)
         if entry.partition_no > 1:
             console.print(f"shift    {entry.shift or 'not learnt yet'}", markup=False)
+
+
+@app.command()
+def prompt(
+    user: Annotated[str, typer.Argument(help="User id.")],
+    partition: Annotated[int, typer.Argument(min=1, help="Number of the partition, from 1.")],
+    kind: Annotated[TextKind, typer.Option(help="Which text.")] = TextKind.summary,
+    version: Annotated[str | None, typer.Option("--knowledge-version", help="Default: the newest.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The exact prompt of a stored text, with items and user as they were when it was asked."""
+    from liber_tasks.interest.reproduce import reproduce
+
+    found = reproduce(db.connect(settings()), user, partition, kind.value, knowledge_version=version)
+    _show(found, as_json, found.prompt)
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """What learning reads and writes: users, inputs, claims, texts. A text and its ledger row share one transaction."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -53,7 +54,8 @@ def work(engine: Engine, knowledge: Knowledge, user_keys: Sequence[int]) -> Iter
     """Partitions, texts and inputs of these users, in their order, read some users at a time."""
     for keys in _batches(user_keys, USERS_READ):
         parameters = {"user_keys": keys, "knowledge_version": knowledge.version}
-        with engine.connect() as connection:
+        # one snapshot: a prompt shows profiles as they were at one moment, so it can be reproduced
+        with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
 
             def read(name: str, connection: Connection = connection, parameters: Any = parameters) -> list[Any]:
                 return list(connection.execute(query(f"interest/{name}"), parameters))
@@ -116,14 +118,14 @@ class Ledger:
     def claim(self, call: Call) -> bool:
         """Write the call down as running; False when another learner makes it, or its text is there already."""
         with self._connection.begin():
-            if not self._execute("lock_call", lock=_lock(call)).scalar_one():
+            if not self._execute("lock_call", lock=self._lock(call)).scalar_one():
                 return False
         with self._connection.begin():  # its own snapshot: what the lock's last holder committed is visible
             claimed = self._execute(
                 "claim", call_key=call.key, run_id=self._run_id, **_place(call), knowledge_version=self._version
             ).first()
             if claimed is None:
-                self._execute("unlock_call", lock=_lock(call))
+                self._execute("unlock_call", lock=self._lock(call))
                 return False
         self._claimed[call.key] = call
         return True
@@ -146,8 +148,14 @@ class Ledger:
 
     def _finish(self, call: Call, state: str, error: str | None) -> None:
         self._execute("finish_call", call_key=call.key, state=state, error=error)
-        self._execute("unlock_call", lock=_lock(call))
+        self._execute("unlock_call", lock=self._lock(call))
         self._claimed.pop(call.key, None)
+
+    def _lock(self, call: Call) -> int:
+        """Advisory lock number of the text, not of the call: learners that read different profiles ask different
+        questions for one text, and the second answer would be thrown away."""
+        text = json.dumps([call.user_key, call.partition_no, call.kind, self._version])
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], signed=True)
 
     def _execute(self, name: str, **parameters: Any) -> Any:
         return self._connection.execute(query(f"interest/{name}"), parameters)
@@ -155,8 +163,3 @@ class Ledger:
 
 def _place(call: Call) -> dict[str, Any]:
     return {"user_key": call.user_key, "partition_no": call.partition_no, "kind": call.kind}
-
-
-def _lock(call: Call) -> int:
-    """Advisory lock number: 64 bits of the call key."""
-    return int.from_bytes(bytes.fromhex(call.key[:16]), signed=True)

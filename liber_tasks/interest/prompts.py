@@ -123,14 +123,23 @@ def knowledge_version(settings: Settings) -> Knowledge:
     Raises:
         InputError: there is no pack for the domain.
     """
-    pack = domain(settings.domain)
-    templates: dict[Kind, PromptTemplate] = {"summary": template("summary"), "shift": template("shift")}
     bounds: dict[Kind, int] = {"summary": settings.summary_max_tokens, "shift": settings.shift_max_tokens}
-    unnamed = Knowledge("", settings.llm_model, pack, templates, bounds)
-    parts = [settings.llm_model, [prompt.version for prompt in templates.values()], unnamed.parameters]
-    name = re.sub(r"[^A-Za-z0-9.]+", "-", settings.llm_model.rsplit("/", 1)[-1]).strip("-")[:40] or "model"
+    return knowledge_made_with(settings.llm_model, settings.domain, bounds)
+
+
+def knowledge_made_with(model: str, domain_name: str, max_tokens: dict[Kind, int]) -> Knowledge:
+    """Version that this model, this pack, these bounds and the installed templates make texts with.
+
+    Raises:
+        InputError: there is no pack for the domain.
+    """
+    pack = domain(domain_name)
+    templates: dict[Kind, PromptTemplate] = {"summary": template("summary"), "shift": template("shift")}
+    unnamed = Knowledge("", model, pack, templates, max_tokens)
+    parts = [model, [prompt.version for prompt in templates.values()], unnamed.parameters]
+    name = re.sub(r"[^A-Za-z0-9.]+", "-", model.rsplit("/", 1)[-1]).strip("-")[:40] or "model"
     version = f"{name}-{pack.name}-{_digest(_json(parts))[:10]}"
-    return Knowledge(version, settings.llm_model, pack, templates, bounds)
+    return Knowledge(version, model, pack, templates, max_tokens)
 
 
 def call(knowledge: Knowledge, user_key: int, user_id: str, partition_no: int, kind: Kind, prompt: str) -> Call:

@@ -58,7 +58,7 @@ class PartitionRule:
     @property
     def digest(self) -> int:
         """What a stream remembers of the rule it was examined under: 63 bits, never 0."""
-        described = repr((self.k, self.gap, self.max_age, self.min_events, self.model is not None))
+        described = repr((self.k, self.gap, self.max_age, self.min_events, self.model))
         return int.from_bytes(hashlib.sha256(described.encode()).digest()[:8], "big") >> 1 | 1
 
 

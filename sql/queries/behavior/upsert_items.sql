@@ -1,5 +1,5 @@
 -- Ingest: items of the stage, the last row of an item wins; an item that says the same is left alone.
--- Returns how many were new or changed.
+-- Returns how many were new or changed. A trigger keeps the state that is replaced (liber.item_past).
 WITH newest AS (
     SELECT DISTINCT ON (s.item_id)
         s.item_id,

@@ -1,5 +1,5 @@
 -- Ingest: users of the stage, the last row of a user wins; a user who says the same is left alone.
--- Returns how many were new or changed.
+-- Returns how many were new or changed. A trigger keeps the state that is replaced (liber.user_past).
 WITH newest AS (
     SELECT DISTINCT ON (s.user_id)
         s.user_id,
