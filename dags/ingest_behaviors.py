@@ -45,8 +45,8 @@ def ingest_behaviors() -> None:
                 if params[kind]:
                     report = load(db.connect(settings), settings, params[kind], kind=kind, format=params["format"],
                                   progress=liber.log_progress())  # fmt: skip
-                    totals |= {f"{kind}_accepted": report.accepted, f"{kind}_duplicates": report.duplicates,
-                               f"{kind}_rejected": report.rejected}  # fmt: skip
+                    counts = ("accepted", "duplicates", "rejected", "refused")
+                    totals |= {f"{kind}_{name}": getattr(report, name) for name in counts}
         return totals
 
     @task

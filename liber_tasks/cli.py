@@ -225,6 +225,24 @@ def timeline(user: Annotated[str, typer.Argument(help="User id.")], as_json: AsJ
 
 
 @app.command()
+def erase(user: Annotated[str, typer.Argument(help="User id.")], as_json: AsJson = False) -> None:
+    """Remove a user from every table, text and vector, and refuse what comes of this user later."""
+    from liber_tasks.behavior.erase import erase as erase_user
+    from liber_tasks.behavior.erase_models import models_holding
+
+    report = erase_user(db.connect(settings()), user, progress=_progress())
+    _show(_plain(report) | {"models": _plain(models_holding(settings(), [user]))}, as_json)
+
+
+@app.command()
+def readmit(user: Annotated[str, typer.Argument(help="User id.")], as_json: AsJson = False) -> None:
+    """Accept what comes of an erased user again; nothing comes back."""
+    from liber_tasks.behavior.erase import readmit as readmit_user
+
+    _show(readmit_user(db.connect(settings()), user), as_json)
+
+
+@app.command()
 def prompt(
     user: Annotated[str, typer.Argument(help="User id.")],
     partition: Annotated[int, typer.Argument(min=1, help="Number of the partition, from 1.")],

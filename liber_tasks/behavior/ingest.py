@@ -26,7 +26,7 @@ TOLERATED = 10  # bad rows that a short file may have, whatever their share, as 
 
 @dataclass(frozen=True)
 class FileReport:
-    """What one file came to: rows_read = accepted + duplicates + rejected."""
+    """What one file came to: rows_read = accepted + duplicates + rejected + refused."""
 
     source: str
     kind: Kind
@@ -35,7 +35,8 @@ class FileReport:
     accepted: int = 0  # behaviours appended; items or users that are new or changed
     duplicates: int = 0  # events known already; items or users that say nothing new
     rejected: int = 0
-    reasons: Mapping[str, int] = field(default_factory=dict)  # reason -> rejected rows
+    refused: int = 0  # rows of erased users
+    reasons: Mapping[str, int] = field(default_factory=dict)  # reason -> rows rejected or refused
     already_ingested: bool = False  # this content was loaded before: nothing was read, all counts are 0
 
 
@@ -66,13 +67,18 @@ class IngestReport:
         return sum(file.rejected for file in self.files)
 
     @property
+    def refused(self) -> int:
+        """Rows of erased users."""
+        return sum(file.refused for file in self.files)
+
+    @property
     def already_ingested(self) -> int:
         """Files whose content was loaded before."""
         return sum(file.already_ingested for file in self.files)
 
     @property
     def reasons(self) -> dict[str, int]:
-        """Rejected rows by reason, commonest first."""
+        """Rows rejected or refused by reason, commonest first."""
         total: Counter[str] = Counter()
         for file in self.files:
             total.update(file.reasons)
@@ -80,7 +86,7 @@ class IngestReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Totals, then each file, as JSON types."""
-        totals = ("rows_read", "accepted", "duplicates", "rejected", "already_ingested", "reasons")
+        totals = ("rows_read", "accepted", "duplicates", "rejected", "refused", "already_ingested", "reasons")
         return {name: getattr(self, name) for name in totals} | {"files": [asdict(file) for file in self.files]}
 
 
@@ -140,22 +146,23 @@ def _load(
         file_id = connection.execute(query("behavior/start_file"), claim).scalar_one_or_none()
         if file_id is None:
             return FileReport(name, kind, sha256, already_ingested=True)
-        load = Load(connection, kind, file_id, latest)
-        for block in source.blocks(LAYOUTS[kind]):
-            load.add(block)
-            progress(load.tally.rows, None, f"ingest {source.path.name}")
-        if source.stamp() != before:
-            raise InputError(f"{name}: the file changed while it was read; run again once it is complete.")
-        _refuse(name, load.tally, settings.max_rejected_share)
-        accepted = load.finish()
+        with Load(connection, kind, file_id, latest) as load:
+            for block in source.blocks(LAYOUTS[kind]):
+                load.add(block)
+                progress(load.tally.rows, None, f"ingest {source.path.name}")
+            if source.stamp() != before:
+                raise InputError(f"{name}: the file changed while it was read; run again once it is complete.")
+            _refuse(name, load.tally, settings.max_rejected_share)
+            accepted = load.finish()
         counts: dict[str, Any] = {
             "rows_read": load.tally.rows,
             "accepted": accepted,
             "duplicates": load.tally.good - accepted,
             "rejected": load.tally.rejected,
+            "refused": load.tally.refused,
         }
         connection.execute(query("behavior/finish_file"), {"file_id": file_id, **counts})
-    return FileReport(name, kind, sha256, reasons=dict(load.tally.reasons.most_common()), **counts)
+    return FileReport(name, kind, sha256, reasons=dict(load.tally.all_reasons.most_common()), **counts)
 
 
 def _refuse(name: str, tally: Tally, share: float) -> None:

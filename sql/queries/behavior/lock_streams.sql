@@ -7,7 +7,7 @@ FROM (
     WHERE
         t.user_key IN (
             SELECT u.user_key
-            FROM behaviors_stage AS s
+            FROM user_codes_stage AS s
             INNER JOIN liber.user_profile AS u ON s.user_id = u.user_id
         )
     ORDER BY t.user_key

@@ -1,0 +1,2 @@
+-- Ingest: the planner believes that a fresh temporary table is nearly empty.
+ANALYZE user_codes_stage

@@ -1,0 +1,53 @@
+"""Which registered models were trained on an erased user's data: asked of a real MLflow."""
+
+import json
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from liber_tasks.behavior.erase_models import ModelsHolding, models_holding
+from liber_tasks.config import Settings
+from tests.services_mlflow import mlflow_url  # noqa: F401
+
+MODEL = """
+import mlflow
+
+class Nothing(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input: list[str]) -> list[str]:
+        return model_input
+
+mlflow.models.set_model(Nothing())
+"""
+
+
+@pytest.fixture
+def tracked(settings: Settings, mlflow_url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:  # noqa: F811
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_url)
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", mlflow_url)
+    return settings.model_copy(update={"mlflow_tracking_uri": mlflow_url, "model_name": "erasable"})
+
+
+def register(folder: Path, name: str, content: str) -> None:
+    """A version of the model with a vocabulary, laid out as training lays it out."""
+    (folder / "model").mkdir(parents=True)
+    (folder / "model" / "vocabulary.json").write_text(content)
+    (folder / "code.py").write_text(MODEL)
+    mlflow.pyfunc.log_model(name="m", python_model=str(folder / "code.py"), registered_model_name=name,
+                            artifacts={"model": str(folder / "model")}, pip_requirements=["mlflow"])  # fmt: skip
+
+
+def test_the_versions_that_know_the_user_are_named_newest_first(tracked: Settings, tmp_path: Path) -> None:
+    for number, users in enumerate((["ann", "ben"], ["ben"], ["ann"])):
+        register(tmp_path / str(number), "erasable", json.dumps({"users": dict.fromkeys(users, 1)}))
+    register(tmp_path / "broken", "erasable", "{}")
+    register(tmp_path / "other", "another", json.dumps({"users": {"ann": 1}}))
+    assert models_holding(tracked, ["ann"]) == ModelsHolding(True, None, ("3", "1"), ("4",))
+    assert models_holding(tracked, ["ann", "ben"]).versions == ("3", "2", "1")
+    assert models_holding(tracked, ["an"]).versions == ()
+
+
+def test_without_mlflow_it_says_that_nobody_looked(settings: Settings) -> None:
+    assert models_holding(settings, ["ann"]) == ModelsHolding(False, "MLFLOW_TRACKING_URI is not set")
+    away = settings.model_copy(update={"mlflow_tracking_uri": "http://127.0.0.1:9"})
+    assert models_holding(away, ["ann"]) == ModelsHolding(False, "MLflow does not answer at http://127.0.0.1:9")
