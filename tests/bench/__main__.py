@@ -13,7 +13,7 @@ NAMES = ("calls", "drift", "erase", "incremental", "ingest", "seal")
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("name", choices=NAMES)
-    parser.add_argument("--size", type=int, help="of the data, where the benchmark has one; default: the benchmark's own")
+    parser.add_argument("--size", type=int, help="of the data, where the benchmark takes one")
     given = parser.parse_args()
     name = given.name
     options = {} if given.size is None else {"size": given.size}
