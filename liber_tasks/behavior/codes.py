@@ -1,6 +1,7 @@
 """Ids as small numbers, so that the rows of a load hold each id about once."""
 
 from dataclasses import dataclass, field
+from itertools import repeat
 
 import numpy as np
 import pyarrow as pa
@@ -35,12 +36,13 @@ class Codes:
         encoded = pc.dictionary_encode(ids)
         distinct = encoded.dictionary.to_pylist()
         known = self._known
-        codes = np.fromiter((known.get(name, 0) for name in distinct), np.int64, len(distinct))
+        codes = np.fromiter(map(known.get, distinct, repeat(0)), np.int64, len(distinct))
         new = np.flatnonzero(codes == 0)
         codes[new] = np.arange(self.last + 1, self.last + 1 + len(new))
         self.last += len(new)
-        known.update((distinct[i], int(codes[i])) for i in new.tolist())
-        buckets = np.fromiter((hash(name) % BUCKETS for name in distinct), np.uint8, len(distinct))
-        meaning = pa.record_batch([pa.array(codes[new]), encoded.dictionary.take(pa.array(new))], names=["code", "id"])
+        unknown = encoded.dictionary.take(pa.array(new))
+        known.update(zip(unknown.to_pylist(), codes[new].tolist(), strict=True))
+        buckets = (np.fromiter(map(hash, distinct), np.int64, len(distinct)) % BUCKETS).astype(np.uint8)
+        meaning = pa.record_batch([pa.array(codes[new]), unknown], names=["code", "id"])
         places = encoded.indices.to_numpy()
         return codes[places], buckets[places], meaning

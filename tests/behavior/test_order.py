@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from liber_tasks.behavior import buckets, codes
@@ -29,6 +30,7 @@ def batch(rows: list[tuple[int, int, str]]) -> pa.RecordBatch:
     )
 
 
+@examples(deadline=None)
 @given(st.lists(events, max_size=30), st.lists(st.integers(0, 3), min_size=4, max_size=4))
 def test_rows_join_as_one_event_after_another_would(rows: list[tuple[int, int, str]], before: list[int]) -> None:
     keys = np.array([0, 10, 20, 30, 0])  # the fourth user is refused
@@ -50,6 +52,7 @@ def test_rows_join_as_one_event_after_another_would(rows: list[tuple[int, int, s
 
 
 @pytest.mark.parametrize("memory", [1, 7, 1_000])
+@examples(deadline=None)
 @given(st.lists(st.lists(st.text("ab", min_size=1, max_size=2), min_size=1, max_size=9), max_size=9))
 def test_buckets_give_every_row_back_users_whole_and_in_the_order_they_came(memory: int, ids: list[list[str]]) -> None:
     held, buckets.ROWS_IN_MEMORY = buckets.ROWS_IN_MEMORY, memory
@@ -68,6 +71,7 @@ def test_buckets_give_every_row_back_users_whole_and_in_the_order_they_came(memo
 
 
 @pytest.mark.parametrize("remembered", [0, 2, 100])
+@examples(deadline=None)
 @given(st.lists(st.lists(st.text("ab", max_size=2), min_size=1, max_size=9), max_size=9))
 def test_a_code_means_one_id_even_when_ids_were_forgotten(remembered: int, ids: list[list[str]]) -> None:
     most, codes.MOST = codes.MOST, remembered
