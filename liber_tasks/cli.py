@@ -1,22 +1,17 @@
 """The `liber` command line: every stage by hand. Results on stdout, progress and errors on stderr."""
 
-import json
 import sys
-from collections.abc import Callable
-from datetime import date, datetime
-from decimal import Decimal
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from liber_tasks import db
+from liber_tasks.cli_output import line_progress, moment, plain, show
 from liber_tasks.config import settings
 from liber_tasks.errors import InputError, LiberError
-from liber_tasks.types import Progress
 
 app = typer.Typer(
     help="LIBER: lifelong user behaviour modelling with large language models.\n\n"
@@ -71,7 +66,7 @@ class CutModel(StrEnum):
 def init_db(as_json: AsJson = False) -> None:
     """Create or upgrade the database schema; a second run does nothing."""
     applied = db.init_db(settings().require("database_url"))
-    _show({"applied": applied}, as_json, f"{len(applied)} migrations applied." if applied else "Up to date.")
+    show({"applied": applied}, as_json, f"{len(applied)} migrations applied." if applied else "Up to date.")
 
 
 @app.command()
@@ -88,8 +83,29 @@ def ingest(
     if catalog is not None and catalog != settings().domain:
         raise InputError(f"--catalog is {catalog!r} but LIBER_DOMAIN is {settings().domain!r}: set one like the other.")
     report = load(db.connect(settings()), settings(), paths, kind=kind.value,
-                  format=format.value if format else None, progress=_progress())  # fmt: skip
-    _show(report, as_json)
+                  format=format.value if format else None, progress=line_progress())  # fmt: skip
+    show(report, as_json)
+
+
+@app.command()
+def consume(
+    url: Annotated[
+        str, typer.Argument(envvar="LIBER_STREAM_URL", help="kafka://host:9092/topic or redis://host:6379/0/key.")
+    ],
+    kind: Annotated[Kind, typer.Option(help="What the messages are.")] = Kind.behaviors,
+    batch: Annotated[int, typer.Option(min=1, help="Messages in one transaction.")] = 5000,
+    until_idle: Annotated[float | None, typer.Option(min=0, help="Stop after so many seconds of silence.")] = None,
+    skip_lost: Annotated[bool, typer.Option("--skip-lost", help="Go on behind messages deleted unread.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Store a topic's messages as they come, each exactly once; SIGTERM ends it after the batch at hand."""
+    from liber_tasks.behavior.consume import consume as read
+    from liber_tasks.behavior.consume import stopped_by_signals
+
+    with stopped_by_signals() as stop:
+        report = read(db.connect(settings()), settings(), url, kind=kind.value, batch=batch, until_idle=until_idle,
+                      skip_lost=skip_lost, stop=stop, progress=line_progress())  # fmt: skip
+    show(report, as_json)
 
 
 @app.command()
@@ -113,9 +129,9 @@ def seal(
     )
     part = Shard.parse(shard) if shard else None
     report = seal_caches(
-        db.connect(settings()), rule, _moment("--watermark", watermark), shard=part, progress=_progress()
+        db.connect(settings()), rule, moment("--watermark", watermark), shard=part, progress=line_progress()
     )
-    _show(report, as_json)
+    show(report, as_json)
 
 
 @app.command()
@@ -135,9 +151,9 @@ def learn(
         db.connect(settings()), settings(), users=users or None,
         max_users=settings().learn_max_users if max_users is None else max_users,
         max_calls=settings().learn_max_calls if max_calls is None else max_calls,
-        dry_run=dry_run, progress=_progress(),
+        dry_run=dry_run, progress=line_progress(),
     )  # fmt: skip
-    _show(report, as_json)
+    show(report, as_json)
 
 
 @app.command()
@@ -149,7 +165,7 @@ def encode(
     if items:
         from liber_tasks.encoder.items import encode_items
 
-        _show(encode_items(db.connect(settings()), settings(), progress=_progress()), as_json)
+        show(encode_items(db.connect(settings()), settings(), progress=line_progress()), as_json)
         return
     from liber_tasks.encoder.store import encode as encode_texts
     from liber_tasks.split import time_cut
@@ -157,7 +173,7 @@ def encode(
     engine = db.connect(settings())
     with db.database_errors():
         cut = time_cut(engine, settings().train_share)
-    _show(encode_texts(engine, settings(), fit_before=cut, progress=_progress()), as_json)
+    show(encode_texts(engine, settings(), fit_before=cut, progress=line_progress()), as_json)
 
 
 @app.command()
@@ -174,8 +190,8 @@ def train(
     variants: list[Literal["none", "liber"]] = [name for name in ("none", "liber") if Memory(name) in chosen]
     report = train_pairs(db.connect(settings()), settings(), backbone=backbone or settings().backbone,
                          memory=variants, seeds=seeds or settings().seeds, register="liber" in variants,
-                         progress=_progress())  # fmt: skip
-    _show(report, as_json)
+                         progress=line_progress())  # fmt: skip
+    show(report, as_json)
 
 
 @app.command()
@@ -188,9 +204,9 @@ def score(
     """Score candidates for a user with the registered champion model."""
     from liber_tasks.serving.score import score as score_items
 
-    moment = _moment("--at", at) if at else None
-    scores = score_items(db.connect(settings()), settings(), user, items, at=moment)
-    _show({"user_id": user, "scores": scores}, as_json)
+    until = moment("--at", at) if at else None
+    scores = score_items(db.connect(settings()), settings(), user, items, at=until)
+    show({"user_id": user, "scores": scores}, as_json)
 
 
 @app.command()
@@ -202,8 +218,8 @@ def readout(
     """Lift of an A/B experiment with confidence intervals (paper, section 4.4.2)."""
     from liber_tasks.experiment.readout import readout as read
 
-    moment = _moment("--watermark", watermark) if watermark else None
-    _show(read(db.connect(settings()), name, watermark=moment, progress=_progress()), as_json)
+    until = moment("--watermark", watermark) if watermark else None
+    show(read(db.connect(settings()), name, watermark=until, progress=line_progress()), as_json)
 
 
 @app.command()
@@ -213,7 +229,7 @@ def timeline(user: Annotated[str, typer.Argument(help="User id.")], as_json: AsJ
 
     entries = read(db.connect(settings()), user)
     if as_json:
-        _show({"user_id": user, "partitions": [_plain(entry) for entry in entries]}, True)
+        show({"user_id": user, "partitions": [plain(entry) for entry in entries]}, True)
         return
     console = Console(highlight=False)
     for entry in entries:
@@ -230,8 +246,8 @@ def erase(user: Annotated[str, typer.Argument(help="User id.")], as_json: AsJson
     from liber_tasks.behavior.erase import erase as erase_user
     from liber_tasks.behavior.erase_models import models_holding
 
-    report = erase_user(db.connect(settings()), user, progress=_progress())
-    _show(_plain(report) | {"models": _plain(models_holding(settings(), [user]))}, as_json)
+    report = erase_user(db.connect(settings()), user, progress=line_progress())
+    show(plain(report) | {"models": plain(models_holding(settings(), [user]))}, as_json)
 
 
 @app.command()
@@ -239,7 +255,7 @@ def readmit(user: Annotated[str, typer.Argument(help="User id.")], as_json: AsJs
     """Accept what comes of an erased user again; nothing comes back."""
     from liber_tasks.behavior.erase import readmit as readmit_user
 
-    _show(readmit_user(db.connect(settings()), user), as_json)
+    show(readmit_user(db.connect(settings()), user), as_json)
 
 
 @app.command()
@@ -254,7 +270,7 @@ def prompt(
     from liber_tasks.interest.reproduce import reproduce
 
     found = reproduce(db.connect(settings()), user, partition, kind.value, knowledge_version=version)
-    _show(found, as_json, found.prompt)
+    show(found, as_json, found.prompt)
 
 
 @app.command()
@@ -265,7 +281,7 @@ def status(as_json: AsJson = False) -> None:
     with db.database_errors():
         stages = read(db.connect(settings()))
     if as_json:
-        _show({"stages": [_plain(stage) for stage in stages]}, True)
+        show({"stages": [plain(stage) for stage in stages]}, True)
         return
     table = Table("stage", "unit", box=None)
     for name in ("done", "pending", "failed"):
@@ -283,72 +299,3 @@ def main() -> None:
     except LiberError as error:
         print(f"liber: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-
-
-def _moment(option: str, value: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        raise InputError(f"{option} is {value!r}: write ISO 8601 with a zone, as 2026-01-31T12:00:00Z.") from None
-    if moment.tzinfo is None:
-        raise InputError(f"{option} is {value!r}: add a zone, as {value}Z.")
-    return moment
-
-
-def _progress() -> Progress:
-    """A line on stderr that is rewritten; on a pipe, a line a tenth."""
-    last: dict[str, Any] = {"tenth": None}
-
-    def show(done: int, total: int | None, label: str) -> None:
-        text = f"{label}: {done:,}{f' of {total:,}' if total else ''}"
-        if sys.stderr.isatty():
-            print(f"\r\033[K{text}", end="\n" if done == total else "", file=sys.stderr, flush=True)
-        elif last["tenth"] != (tenth := (label, done * 10 // total if total else done // 10_000)):
-            last["tenth"] = tenth
-            print(text, file=sys.stderr, flush=True)
-
-    return show
-
-
-def _plain(result: Any) -> Any:
-    """JSON-ready form of a result: its own `to_dict`, a dataclass, or what it is."""
-    from dataclasses import asdict, is_dataclass
-
-    if hasattr(result, "to_dict"):
-        return result.to_dict()
-    return asdict(result) if is_dataclass(result) and not isinstance(result, type) else result
-
-
-def _show(result: Any, as_json: bool, text: str | None = None) -> None:
-    plain = _plain(result)
-    if as_json:
-        print(json.dumps(plain, default=_json_default, ensure_ascii=False))
-    elif text is not None:
-        print(text)
-    else:
-        _show_tree(plain, "")
-
-
-def _show_tree(value: dict[str, Any], indent: str) -> None:
-    for key, entry in value.items():
-        if isinstance(entry, dict):
-            print(f"{indent}{key}")
-            _show_tree(entry, indent + "  ")
-        elif isinstance(entry, list | tuple) and entry and isinstance(entry[0], dict):
-            for number, part in enumerate(entry, 1):
-                print(f"{indent}{key} {number}")
-                _show_tree(part, indent + "  ")
-        else:
-            print(f"{indent}{key:<22} {entry:,}" if type(entry) is int else f"{indent}{key:<22} {entry}")
-
-
-def _json_default(value: object) -> Any:
-    converters: dict[type, Callable[[Any], Any]] = {
-        datetime: datetime.isoformat, date: date.isoformat, Decimal: float, Path: str
-    }  # fmt: skip
-    for kind, convert in converters.items():
-        if isinstance(value, kind):
-            return convert(value)
-    if hasattr(value, "item"):
-        return value.item()
-    raise TypeError(f"{type(value).__name__} has no JSON form")

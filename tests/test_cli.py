@@ -10,6 +10,23 @@ import pytest
 
 LIBER = Path(sys.executable).with_name("liber")
 
+COMMANDS = (
+    "init-db",
+    "ingest",
+    "consume",
+    "erase",
+    "readmit",
+    "prompt",
+    "seal",
+    "learn",
+    "encode",
+    "train",
+    "score",
+    "readout",
+    "timeline",
+    "status",
+)
+
 
 def liber(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LIBER_")}
@@ -32,12 +49,12 @@ def journey(database_url: str, tmp_path: Path) -> dict[str, str]:
 
 def test_help_names_every_stage() -> None:
     shown = liber("--help").stdout
-    for command in ("init-db", "ingest", "seal", "learn", "encode", "train", "score", "readout", "timeline", "status"):
+    for command in COMMANDS:
         assert command in shown
 
 
 def test_every_command_has_help_and_json() -> None:
-    for command in ("init-db", "ingest", "seal", "learn", "encode", "train", "score", "readout", "timeline", "status"):
+    for command in COMMANDS:
         done = liber(command, "--help", COLUMNS="200")
         assert done.returncode == 0
         assert "--json" in done.stdout
@@ -63,6 +80,11 @@ def test_ingest_seal_and_status_report_json_on_stdout(journey: dict[str, str], t
         (["seal", "--watermark", "yesterday"], 2, "--watermark"),
         (["seal", "--watermark", "2026-01-01T00:00:00"], 2, "zone"),
         (["seal", "--watermark", "2026-01-01T00:00:00Z", "--k", "0"], 2, "k"),
+        (["seal", "--watermark", "2026-01-01T00:00:00Z", "--gap", "soon"], 2, "gap is 'soon': write a number"),
+        (["seal", "--watermark", "2026-01-01T00:00:00Z", "--min-events", "3"], 2, "give one"),
+        (["seal", "--watermark", "2026-01-01T00:00:00Z", "--shard", "2/2"], 2, "from 0 to 1"),
+        (["consume", "carrier-pigeon://host/topic"], 2, "kafka://"),
+        (["prompt", "u1", "1"], 2, "no user"),
         (["timeline", "nobody"], 2, "nobody"),
         (["readout", "no-such-test"], 2, "no-such-test"),
         (["no-such-command"], 2, "no-such-command"),
@@ -93,3 +115,22 @@ def test_an_unreachable_llm_server_is_one_sentence_and_loses_nothing(journey: di
     assert "Traceback" not in done.stderr
     stages = {stage["stage"]: stage for stage in json.loads(liber("status", "--json", **journey).stdout)["stages"]}
     assert stages["summary"]["pending"] == 2
+
+
+def test_a_partition_closes_by_inactivity_and_says_so(journey: dict[str, str], tmp_path: Path) -> None:
+    liber("ingest", str(tmp_path / "behaviors.jsonl"), **journey)
+    sealed = liber("seal", "--watermark", "2030-01-01T00:00:00Z", "--k", "30", "--gap", "90s", "--json", **journey)
+    assert json.loads(sealed.stdout)["reasons"] == {"count": 1, "gap": 1}
+
+
+def test_an_erased_user_is_refused_until_readmitted(journey: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "behaviors.jsonl"
+    liber("ingest", str(file), **journey)
+    erased = json.loads(liber("erase", "u1", "--json", **journey).stdout)
+    assert erased["removed"]["behavior"] > 40
+    assert erased["models"]["checked"] is False
+    file.write_text(file.read_text().replace('"event_id": "e', '"event_id": "again-'))
+    assert json.loads(liber("ingest", str(file), "--json", **journey).stdout)["reasons"]["user was erased"] > 40
+    assert liber("readmit", "u1", **journey).returncode == 0
+    file.write_text(file.read_text().replace('"again-', '"late-'))
+    assert json.loads(liber("ingest", str(file), "--json", **journey).stdout)["accepted"] > 40

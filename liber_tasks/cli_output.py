@@ -1,0 +1,83 @@
+"""What the command line reads and prints: moments, progress, results as text or JSON."""
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from liber_tasks.errors import InputError
+from liber_tasks.types import Progress
+
+
+def moment(option: str, value: str) -> datetime:
+    """Read a time. Raises InputError naming the option if it is none, or has no zone."""
+    try:
+        found = datetime.fromisoformat(value)
+    except ValueError:
+        raise InputError(f"{option} is {value!r}: write ISO 8601 with a zone, as 2026-01-31T12:00:00Z.") from None
+    if found.tzinfo is None:
+        raise InputError(f"{option} is {value!r}: add a zone, as {value}Z.")
+    return found
+
+
+def line_progress() -> Progress:
+    """A line on stderr that is rewritten; on a pipe, a line a tenth."""
+    last: dict[str, Any] = {"tenth": None}
+
+    def show(done: int, total: int | None, label: str) -> None:
+        text = f"{label}: {done:,}{f' of {total:,}' if total else ''}"
+        if sys.stderr.isatty():
+            print(f"\r\033[K{text}", end="\n" if done == total else "", file=sys.stderr, flush=True)
+        elif last["tenth"] != (tenth := (label, done * 10 // total if total else done // 10_000)):
+            last["tenth"] = tenth
+            print(text, file=sys.stderr, flush=True)
+
+    return show
+
+
+def plain(result: Any) -> Any:
+    """JSON-ready form of a result: its own `to_dict`, a dataclass, or what it is."""
+    from dataclasses import asdict, is_dataclass
+
+    if hasattr(result, "to_dict"):
+        return result.to_dict()
+    return asdict(result) if is_dataclass(result) and not isinstance(result, type) else result
+
+
+def show(result: Any, as_json: bool, text: str | None = None) -> None:
+    """Print a result on stdout: one JSON object, or `text`, or its fields line by line."""
+    entries = plain(result)
+    if as_json:
+        print(json.dumps(entries, default=_json_default, ensure_ascii=False))
+    elif text is not None:
+        print(text)
+    else:
+        _show_tree(entries, "")
+
+
+def _show_tree(value: dict[str, Any], indent: str) -> None:
+    for key, entry in value.items():
+        if isinstance(entry, dict):
+            print(f"{indent}{key}")
+            _show_tree(entry, indent + "  ")
+        elif isinstance(entry, list | tuple) and entry and isinstance(entry[0], dict):
+            for number, part in enumerate(entry, 1):
+                print(f"{indent}{key} {number}")
+                _show_tree(part, indent + "  ")
+        else:
+            print(f"{indent}{key:<22} {entry:,}" if type(entry) is int else f"{indent}{key:<22} {entry}")
+
+
+def _json_default(value: object) -> Any:
+    converters: dict[type, Callable[[Any], Any]] = {
+        datetime: datetime.isoformat, date: date.isoformat, Decimal: float, Path: str
+    }  # fmt: skip
+    for kind, convert in converters.items():
+        if isinstance(value, kind):
+            return convert(value)
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} has no JSON form")
