@@ -12,10 +12,10 @@ from liber_tasks import orchestration as liber
     default_args=liber.DAG_DEFAULTS,
     tags=["liber", "behavior"],
     params={
-        "behaviors": Param([], type="array", items={"type": "string"}, description="files, folders or globs"),
+        "behaviors": Param([], type="array", items={"type": "string"}, description="files, folders, globs or URLs"),
         "items": Param([], type="array", items={"type": "string"}, description="item files"),
         "users": Param([], type="array", items={"type": "string"}, description="user files"),
-        "format": Param(None, type=["null", "string"], description="jsonl, csv or parquet; empty: by the ending"),
+        "format": Param(None, type=["null", "string"], description="jsonl, csv, ...; empty: by name and content"),
         "k": Param(None, type=["null", "integer"], minimum=0, description="partition size; 0: no bound"),
         "gap": Param(None, type=["null", "string"], description="inactivity that ends a partition, such as 30m"),
         "max_age": Param(None, type=["null", "string"], description="longest span of a partition, such as 7d"),

@@ -39,6 +39,8 @@ class Format(StrEnum):
     jsonl = "jsonl"
     csv = "csv"
     parquet = "parquet"
+    movielens = "movielens"
+    amazon = "amazon"
 
 
 class Memory(StrEnum):
@@ -71,7 +73,7 @@ def init_db(as_json: AsJson = False) -> None:
 
 @app.command()
 def ingest(
-    paths: Annotated[list[str], typer.Argument(help="Files, folders or globs.")],
+    paths: Annotated[list[str], typer.Argument(help="Files, folders, globs or URLs (s3://, https://).")],
     kind: Annotated[Kind, typer.Option(help="What the files hold.")] = Kind.behaviors,
     format: Annotated[Format | None, typer.Option(help="Default: by the file's ending.")] = None,
     catalog: Annotated[str | None, typer.Option(help="Domain pack: movies, books or music.")] = None,

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from liber_tasks.behavior.formats import FORMATS
+from liber_tasks.cli import Format
+
 LIBER = Path(sys.executable).with_name("liber")
 
 COMMANDS = (
@@ -45,6 +48,10 @@ def journey(database_url: str, tmp_path: Path) -> dict[str, str]:
     ]  # fmt: skip
     (tmp_path / "behaviors.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return {"LIBER_DATABASE_URL": database_url}
+
+
+def test_every_format_can_be_named() -> None:
+    assert [member.value for member in Format] == list(FORMATS)
 
 
 def test_help_names_every_stage() -> None:

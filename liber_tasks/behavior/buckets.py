@@ -66,7 +66,8 @@ class Buckets:
         rows, numbers = pa.concat_batches(self._rows), np.concatenate(self._numbers)
         if not self._writers:
             for _ in range(BUCKETS):
-                file = self._stack.enter_context(tempfile.TemporaryFile())  # has no name: a crash leaves nothing
+                # a file without a name: a crash leaves nothing behind
+                file = self._stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 closed by the stack
                 self._files.append(file)
                 self._writers.append(pa.ipc.new_stream(file, rows.schema))
         order = np.argsort(numbers, kind="stable")

@@ -8,10 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from liber_tasks.behavior.sources import Block, Kind, Rejected
-from liber_tasks.behavior.values import TIME, json_object, parse_numbers, parse_times
+from liber_tasks.behavior.blocks import Block, Rejected
+from liber_tasks.behavior.formats import Kind
+from liber_tasks.behavior.values import MAX_JSON_BYTES, TIME, json_object, parse_numbers, parse_times
 
 BEHAVIOR_KINDS = ("play", "rating", "purchase", "click")
+MAX_TITLE_BYTES = 4096
 MAX_ID_BYTES = 512  # a longer one does not fit an index entry together with its neighbours
 EARLIEST = pa.scalar(0, pa.int64()).cast(TIME)  # nobody's behaviour was logged before 1970
 
@@ -48,7 +50,7 @@ def check(block: Block, kind: Kind, latest: datetime) -> Checked:
     """Judge a block of rows.
 
     Args:
-        block: rows with the columns of `LAYOUTS[kind]`, as text.
+        block: rows with the columns of `LAYOUTS[kind]`, as text; event_time as text or as moments.
         kind: what the rows are.
         latest: an event later than this is from the future.
 
@@ -73,9 +75,7 @@ def check(block: Block, kind: Kind, latest: datetime) -> Checked:
 def _behaviors(rows: pa.RecordBatch, latest: datetime) -> tuple[pa.RecordBatch, list[_Finding]]:
     findings = [finding for name in ("event_id", "user_id", "item_id") for finding in _identifier(rows, name)]
 
-    texts = rows.column("event_time")
-    times, naive = parse_times(texts)
-    blank = _blank(texts)
+    times, naive, blank = _times(rows.column("event_time"))
     findings += [
         (blank, "event_time is missing"),
         (naive, "event_time has no time zone"),
@@ -98,8 +98,12 @@ def _behaviors(rows: pa.RecordBatch, latest: datetime) -> tuple[pa.RecordBatch, 
         (_mask(pc.less(seconds, 0)), "play_seconds is negative"),
     ]
 
-    context, bad_context = _contexts(rows.column("context"))
-    findings.append((bad_context, "context is not a JSON object that can be stored"))
+    given = rows.column("context")
+    context, bad_context = _contexts(given)
+    findings += [
+        (_longer(given, MAX_JSON_BYTES), f"context is longer than {MAX_JSON_BYTES} bytes"),
+        (bad_context, "context is not a JSON object that can be stored"),
+    ]
     columns = {"event_time": times, "rating": rating, "play_seconds": seconds, "context": context}
     return _typed(rows, columns, BEHAVIOR_SCHEMA), findings
 
@@ -107,7 +111,11 @@ def _behaviors(rows: pa.RecordBatch, latest: datetime) -> tuple[pa.RecordBatch, 
 def _profiles(rows: pa.RecordBatch, schema: pa.Schema) -> tuple[pa.RecordBatch, list[_Finding]]:
     findings = list(_identifier(rows, schema.names[1]))
     if "title" in schema.names:
-        findings.append((_contains_nul(rows.column("title")), "title contains a NUL byte"))
+        title = rows.column("title")
+        findings += [
+            (_contains_nul(title), "title contains a NUL byte"),
+            (_longer(title, MAX_TITLE_BYTES), f"title is longer than {MAX_TITLE_BYTES} bytes"),
+        ]
     return _typed(rows, {}, schema), findings
 
 
@@ -115,7 +123,14 @@ def _identifier(rows: pa.RecordBatch, name: str) -> Iterator[_Finding]:
     column = rows.column(name)
     yield _blank(column), f"{name} is missing"
     yield _contains_nul(column), f"{name} contains a NUL byte"
-    yield _mask(pc.greater(pc.binary_length(column), MAX_ID_BYTES)), f"{name} is longer than {MAX_ID_BYTES} bytes"
+    yield _longer(column, MAX_ID_BYTES), f"{name} is longer than {MAX_ID_BYTES} bytes"
+
+
+def _times(column: pa.Array) -> tuple[pa.Array, np.ndarray, np.ndarray]:
+    """Moments, which of them lack a zone, which are missing."""
+    if column.type == TIME:
+        return column, np.zeros(len(column), dtype=bool), _mask(column.is_null())
+    return (*parse_times(column), _blank(column))
 
 
 def _contexts(column: pa.Array) -> tuple[pa.Array, np.ndarray]:
@@ -133,6 +148,10 @@ def _blank(column: pa.Array) -> np.ndarray:
 
 def _contains_nul(column: pa.Array) -> np.ndarray:
     return _mask(pc.match_substring(column, "\0"))
+
+
+def _longer(column: pa.Array, bytes_: int) -> np.ndarray:
+    return _mask(pc.greater(pc.binary_length(column), bytes_))
 
 
 def _typed(rows: pa.RecordBatch, columns: dict[str, pa.Array], schema: pa.Schema) -> pa.RecordBatch:

@@ -109,9 +109,9 @@ def ingest(
     Args:
         engine: LIBER database.
         settings: `max_rejected_share` and `max_future` are used.
-        paths: files, folders or glob patterns; .jsonl, .csv or .parquet, plain or gzipped.
+        paths: files, folders or glob patterns, on disk or at URLs (s3://, gs://, https://); plain or gzipped.
         kind: what the rows are: behaviors, items or users.
-        format: jsonl, csv or parquet, for files whose suffix does not say it.
+        format: one of `formats.FORMATS`, for files whose name does not say it.
         now: the clock against which a future event is judged; None: the system's.
         progress: told the rows read of each file.
 
@@ -121,7 +121,7 @@ def ingest(
     Raises:
         InputError: a file is missing, unreadable, empty, lacks a column or has too many bad rows. Nothing of that
             file is written; files before it stay loaded. Missing paths are found before anything is read.
-        ServiceUnavailable: the database cannot be reached or went away.
+        ServiceUnavailable: the database or an object store cannot be reached or went away.
     """
     if kind not in LAYOUTS:
         raise InputError(f"Kind {kind!r} is unknown: use behaviors, items or users.")
@@ -129,7 +129,7 @@ def ingest(
     if clock.tzinfo is None:
         raise InputError(f"now == {clock.isoformat()} has no time zone: give one, such as {clock.isoformat()}+00:00.")
     latest = clock + timedelta(seconds=settings.max_future)
-    sources = find(paths, format)
+    sources = find(paths, format, kind)
     with database_errors():
         return IngestReport(tuple(_load(engine, settings, source, kind, latest, progress) for source in sources))
 
@@ -137,8 +137,16 @@ def ingest(
 def _load(
     engine: Engine, settings: Settings, source: Source, kind: Kind, latest: datetime, progress: Progress
 ) -> FileReport:
+    """Load one file; a remote one lies on disk meanwhile, so that what is digested is what is read."""
+    with source.on_disk() as file:
+        return _load_file(engine, settings, file, kind, latest, progress)
+
+
+def _load_file(
+    engine: Engine, settings: Settings, source: Source, kind: Kind, latest: datetime, progress: Progress
+) -> FileReport:
     """Load one file in one transaction."""
-    name = str(source.path)
+    name = source.name
     before = source.stamp()
     sha256 = source.sha256()
     with engine.begin() as connection:
@@ -149,7 +157,7 @@ def _load(
         with Load(connection, kind, file_id, latest) as load:
             for block in source.blocks(LAYOUTS[kind]):
                 load.add(block)
-                progress(load.tally.rows, None, f"ingest {source.path.name}")
+                progress(load.tally.rows, None, f"ingest {name.rpartition('/')[2]}")
             if source.stamp() != before:
                 raise InputError(f"{name}: the file changed while it was read; run again once it is complete.")
             _refuse(name, load.tally, settings.max_rejected_share)

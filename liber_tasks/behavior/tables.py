@@ -1,29 +1,25 @@
-"""CSV and Parquet to blocks of rows."""
+"""CSV to blocks of rows."""
 
 import csv
-from collections.abc import Iterator, Sequence
-from typing import IO, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
 
-from liber_tasks.behavior.columns import BLOCK_BYTES, MAX_LINE_BYTES, require, table_block, utf8
-from liber_tasks.behavior.sources import Block, Layout, Rejected
+from liber_tasks.behavior.blocks import BLOCK_ROWS, Block, Layout, Rejected
+from liber_tasks.behavior.columns import require, table_block
+from liber_tasks.behavior.lines import BYTE_ORDER_MARK, MAX_LINE_BYTES, utf8
 from liber_tasks.errors import InputError
 
+BLOCK_BYTES = 4 * 1024 * 1024
 
-class _Quotes:
-    """A file that counts the quotes read from it: an odd number means one is never closed."""
 
-    closed = False
+class Rows(NamedTuple):
+    """Consecutive rows of a table."""
 
-    def __init__(self, file: IO[bytes]):
-        self._file = file
-        self.count = 0
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._file.read(size)
-        self.count += data.count(b'"')
-        return data
+    numbers: Sequence[int]  # line of each
+    batch: pa.RecordBatch  # every column text
+    rejected: list[Rejected]
 
 
 def read_csv(file: IO[bytes], layout: Layout) -> Iterator[Block]:
@@ -31,73 +27,129 @@ def read_csv(file: IO[bytes], layout: Layout) -> Iterator[Block]:
 
     Lines are records: the header is line 1; empty lines and quoted line breaks do not count.
     """
+
+    def wanted(names: list[str]) -> list[str]:
+        require(names, layout)
+        return names if layout.rest else [name for name in layout.columns if name in names]
+
+    for rows in csv_rows(file, wanted):
+        yield table_block(*rows, layout)
+
+
+def csv_rows(file: IO[bytes], wanted: Callable[[list[str]], list[str]]) -> Iterator[Rows]:
+    """Rows of a CSV file with a header, at most 65,536 at a time.
+
+    Args:
+        file: open at its start.
+        wanted: given the header's names, those to read; may raise InputError.
+
+    Raises:
+        InputError: no header, a name in it twice, a row too long, a quote that is never closed, no UTF-8.
+    """
+    names = header(file)
+    include = wanted(names)
+    number = text_line = 2
+    for data in _records(file):
+        if not data.strip(b"\r\n"):
+            text_line += data.count(b"\n")
+            continue
+        batch, ragged = _parsed(data, names, include, text_line)
+        text_line += data.count(b"\n")
+        bad = {number + row.number - 1: row.text for row in ragged}
+        for at in range(0, max(batch.num_rows, 1), BLOCK_ROWS):
+            part = batch.slice(at, BLOCK_ROWS)
+            numbers, number = _numbered(part.num_rows, number, bad)
+            if at + BLOCK_ROWS >= batch.num_rows:
+                while number in bad:
+                    number += 1
+            ready = [Rejected(line, "wrong number of columns", bad.pop(line)) for line in list(bad) if line < number]
+            yield Rows(numbers, part, ready)
+
+
+def _records(file: IO[bytes]) -> Iterator[bytes]:
+    """A file in pieces of whole records: cut at line ends with an even number of quotes before them.
+
+    Arrow's own streaming reader is not used: it reads ahead in a thread, and when an error ends the reading while
+    that thread is inside Python, the process hangs or aborts (seen in 1 of 10 runs with pyarrow 25).
+    """
+    rest = b""
+    number = 2
+    while chunk := file.read(BLOCK_BYTES):
+        data = rest + chunk
+        cut = data.rfind(b"\n") + 1
+        odd = data.count(b'"', 0, cut) % 2
+        while cut and odd:
+            before = data.rfind(b"\n", 0, data.rfind(b'"', 0, cut)) + 1  # lines without quotes change nothing
+            odd ^= data.count(b'"', before, cut) % 2
+            cut = before
+        data, rest = data[:cut], data[cut:]
+        if data:
+            yield data
+            number += data.count(b"\n")
+        if len(rest) > MAX_LINE_BYTES:
+            raise InputError(
+                f"line {number}: a row is longer than {MAX_LINE_BYTES} bytes; shorten it, or close a quote left open."
+            )
+    if rest.count(b'"') % 2:
+        raise InputError(f'line {number} or later: a quote (") is never closed; close it or double it.')
+    if rest:
+        yield rest
+
+
+def _parsed(data: bytes, names: list[str], include: list[str], line: int) -> tuple[pa.RecordBatch, list[Any]]:
+    """Records as one batch, and Arrow's descriptions of those with a wrong number of columns."""
     from pyarrow import csv as arrow_csv
 
-    names = _header(file.readline(MAX_LINE_BYTES), layout)
-    file.seek(0)
     ragged: list[Any] = []
 
     def skip(row: Any) -> str:
         ragged.append(row)
         return "skip"
 
-    quotes = _Quotes(file)
-    reader = arrow_csv.open_csv(
-        quotes,
-        read_options=arrow_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES, column_names=names, skip_rows=1),
-        parse_options=arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
-        convert_options=arrow_csv.ConvertOptions(
-            column_types={name: pa.string() for name in names},
-            include_columns=names if layout.rest else [name for name in layout.columns if name in names],
-            null_values=[""],
-            strings_can_be_null=True,
-        ),
-    )
-    following = 2
-    for batch in reader:
-        bad = {row.number for row in ragged}
-        numbers: list[int] = []
-        while len(numbers) < batch.num_rows:
-            if following not in bad:
-                numbers.append(following)
-            following += 1
-        ready = [row for row in ragged if row.number < following]
-        ragged[:] = [row for row in ragged if row.number >= following]
-        yield table_block(numbers, batch, _ragged(ready), layout)
-    if quotes.count % 2:
-        raise InputError('a quote (") is never closed, so rows cannot be told apart; close it or double it.')
-    if ragged:
-        nothing = pa.RecordBatch.from_pylist([])
-        yield table_block([], nothing, _ragged(ragged), layout)
+    try:
+        table = arrow_csv.read_csv(
+            pa.BufferReader(data),
+            read_options=arrow_csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=names),
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types={name: pa.string() for name in names},
+                include_columns=include,
+                null_values=[""],
+                strings_can_be_null=True,
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        if "UTF8" in str(error):
+            utf8(data, line)  # knows the line
+        raise
+    batches = table.combine_chunks().to_batches()
+    return batches[0] if batches else pa.RecordBatch.from_pylist([], table.schema), ragged
 
 
-def _header(line: bytes, layout: Layout) -> list[str]:
-    names = [name.strip() for name in next(csv.reader([utf8(line, 1).removeprefix("\ufeff")]), [])]
+def header(file: IO[bytes]) -> list[str]:
+    """Column names of a CSV file that stands at its start. Raises InputError if they cannot serve."""
+    line = file.readline(MAX_LINE_BYTES).removeprefix(BYTE_ORDER_MARK)
+    if len(line) == MAX_LINE_BYTES:
+        raise InputError(f"line 1 is longer than {MAX_LINE_BYTES} bytes: this is no header.")
+    try:
+        names = [name.strip() for name in next(csv.reader([utf8(line.rstrip(b"\r\n"), 1)], strict=True), [])]
+    except csv.Error as error:
+        raise InputError(f"line 1 is no header ({error}): write column names there, end lines with \\n.") from None
     if not any(names):
         raise InputError("line 1 is no header: write the column names there.")
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"column {name!r} is there twice; keep one.")
-    require(names, layout)
     return names
 
 
-def _ragged(rows: Sequence[Any]) -> list[Rejected]:
-    return [Rejected(row.number, "wrong number of columns", row.text) for row in rows]
-
-
-def read_parquet(file: IO[bytes], layout: Layout) -> Iterator[Block]:
-    """Blocks of a Parquet file; lines are rows, numbered from 1. Times with a zone and numbers are understood."""
-    from pyarrow import parquet
-
-    table = parquet.ParquetFile(file)
-    names = table.schema_arrow.names
-    require(names, layout)
-    for name in layout.required:
-        if name != "event_time" and pa.types.is_floating(table.schema_arrow.field(name).type):
-            raise InputError(f"column {name} holds floats; write it as text or whole numbers.")
-    wanted = names if layout.rest else [name for name in layout.columns if name in names]
-    following = 1
-    for batch in table.iter_batches(batch_size=65_536, columns=wanted):
-        yield table_block(range(following, following + batch.num_rows), batch, [], layout)
-        following += batch.num_rows
+def _numbered(n: int, first: int, bad: Mapping[int, str]) -> tuple[Sequence[int], int]:
+    """Line numbers of `n` good rows from line `first` on, leaving out bad ones, and the line after them."""
+    if not bad:
+        return range(first, first + n), first + n
+    numbers: list[int] = []
+    while len(numbers) < n:
+        if first not in bad:
+            numbers.append(first)
+        first += 1
+    return numbers, first

@@ -41,9 +41,11 @@ def parse_times(texts: pa.Array) -> Times:
         beyond that range, so that a check for absurd times finds them.
     """
     texts = pc.ascii_upper(pc.ascii_trim_whitespace(texts))
-    number = _mask(pc.match_substring_regex(texts, _NUMBER))
     zoned = _mask(pc.match_substring_regex(texts, _ZONED))
-    naive = _mask(pc.match_substring_regex(texts, _NAIVE))
+    number = naive = np.zeros(len(texts), dtype=bool)
+    if not zoned.all():  # nearly every file keeps to one spelling: two of three searches are saved
+        number = _mask(pc.match_substring_regex(texts, _NUMBER))
+        naive = _mask(pc.match_substring_regex(texts, _NAIVE)) if not number.all() else naive
 
     micros = np.zeros(len(texts), dtype=np.int64)
     known = number | zoned

@@ -58,3 +58,14 @@ def zipped(path: Path) -> Path:
     packed = path.with_name(path.name + ".gz")
     packed.write_bytes(gzip.compress(path.read_bytes(), mtime=0))
     return packed
+
+
+def write(path: Path, rows: Iterable[Row]) -> Path:
+    """Rows in the format that the file's name says; gzipped if it ends in .gz."""
+    plain = path.with_name(path.name.removesuffix(".gz"))
+    {".jsonl": write_jsonl, ".csv": write_csv, ".parquet": write_parquet}[plain.suffix](plain, rows)
+    if path == plain:
+        return path
+    zipped(plain)
+    plain.unlink()
+    return path

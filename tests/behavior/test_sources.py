@@ -212,7 +212,7 @@ def test_parquet_times_keep_their_moment_and_structures_become_json(tmp_path: Pa
     parquet.write_table(table, tmp_path / "e.parquet")
     (block,) = read(tmp_path / "e.parquet")
     row = block.rows.to_pylist()[0]
-    assert datetime.fromisoformat(row.pop("event_time")) == moment.astimezone(UTC)
+    assert row.pop("event_time") == moment.astimezone(UTC)
     assert row == {"line": 1, "event_id": "e1", "user_id": "7", "item_id": "i", "kind": "play", "rating": None,
                    "play_seconds": None, "context": '{"page": 1}'}  # fmt: skip
 
