@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up down bench lint lock browser screenshot clean
+.PHONY: help install demo test up down bench lint lock schema browser screenshot clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -53,6 +53,9 @@ bench: install ## A benchmark: make bench NAME=calls
 lock: install ## Compile requirements.in to requirements.txt
 	@$(BIN)/uv pip compile --quiet --no-header --annotation-style line --python-version 3.11 \
 		--output-file requirements.txt requirements.in
+
+schema: install ## Write sql/schema.sql from the migrations
+	@$(BIN)/python -m liber_tasks.local.schema
 
 browser:
 	@infra/check_browser.sh

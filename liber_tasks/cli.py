@@ -65,9 +65,21 @@ class CutModel(StrEnum):
 
 
 @app.command("init-db")
-def init_db(as_json: AsJson = False) -> None:
+def init_db(
+    hash_partitions: Annotated[
+        int | None, typer.Option(help="New database only: behaviour tables in so many parts by user, a power of two.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Create or upgrade the database schema; a second run does nothing."""
-    applied = db.init_db(settings().require("database_url"))
+    from liber_tasks import scale
+
+    url = settings().require("database_url")
+    if hash_partitions is not None:
+        scale.check_partitions(hash_partitions)
+    applied = db.init_db(url)
+    if hash_partitions is not None:
+        scale.hash_partition(url, hash_partitions)
     show({"applied": applied}, as_json, f"{len(applied)} migrations applied." if applied else "Up to date.")
 
 

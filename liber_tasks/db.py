@@ -69,7 +69,7 @@ def database_errors() -> Iterator[None]:
 
 
 def init_db(url: str) -> list[str]:
-    """Apply pending migrations, then re-create functions and views (idempotent).
+    """Apply pending migrations, then re-create functions and views (idempotent). Several at once wait for each other.
 
     Returns:
         Names of the migrations applied now; empty when the schema was up to date.
@@ -78,13 +78,24 @@ def init_db(url: str) -> list[str]:
         ServiceUnavailable: the server cannot be reached.
         LiberError: a migration failed; the database is as it was before that migration.
     """
+    applied = migrate(url)
+    with database_errors(), engine(url).begin() as connection:
+        # of two at once the second would find the first one's functions half-way
+        connection.execute(query("schema/lock"))
+        for file in sorted((SQL / "functions").glob("*.sql")):
+            connection.connection.cursor().execute(file.read_text(encoding="utf-8"))
+    return applied
+
+
+def migrate(url: str) -> list[str]:
+    """Apply pending migrations, without functions and views; returns and raises like `init_db`."""
     dbmate = Path(sys.executable).with_name("dbmate")
     # dbmate keeps its table in the first schema of the path; a role named like our schema would change it midway
     plain = make_url(url).set(drivername="postgres").update_query_dict({"search_path": "public"})
     with database_errors(), engine(url).connect():
         pass  # a clear message before dbmate's own
     done = subprocess.run(
-        [dbmate, "--migrations-dir", SQL / "migrations", "--no-dump-schema", "migrate"],
+        [dbmate, "--migrations-dir", SQL / "migrations", "--no-dump-schema", "--migration-lock", "migrate"],
         env={**os.environ, "DATABASE_URL": plain.render_as_string(hide_password=False)},
         capture_output=True,
         text=True,
@@ -92,7 +103,4 @@ def init_db(url: str) -> list[str]:
     )
     if done.returncode:
         raise LiberError(f"A migration failed and was rolled back: {done.stderr.strip() or done.stdout.strip()}")
-    with engine(url).begin() as connection:
-        for file in sorted((SQL / "functions").glob("*.sql")):
-            connection.connection.cursor().execute(file.read_text(encoding="utf-8"))
     return re.findall(r"Applied: (\S+)", done.stdout)

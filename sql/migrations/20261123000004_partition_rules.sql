@@ -6,8 +6,8 @@ SET LOCAL statement_timeout = '10min';
 -- 0: behaviours or cut points came since. Otherwise the digest of the rule that was applied: under that rule nothing
 -- can be due before `due_at` (event time).
 ALTER TABLE liber.user_stream
-    ADD COLUMN examined_rule bigint NOT NULL DEFAULT 0,
-    ADD COLUMN due_at timestamptz NOT NULL DEFAULT 'infinity';
+ADD COLUMN examined_rule bigint NOT NULL DEFAULT 0,
+ADD COLUMN due_at timestamptz NOT NULL DEFAULT 'infinity';
 
 -- Seal by time: streams not examined under this rule, or due by the watermark.
 -- squawk-ignore require-concurrent-index-creation

@@ -105,9 +105,7 @@ def test_killed_while_sending_rows(database_url, engine, settings, files, undist
 
 
 def test_killed_while_the_server_appends(database_url, engine, settings, files, undisturbed) -> None:
-    running = (
-        "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%COPY liber.behavior (%'"
-    )
+    running = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%COPY liber.behavior (%'"
     running += " AND pid <> pg_backend_pid() AND datname = current_database()"
 
     def appends(worker: subprocess.Popen[str]) -> None:

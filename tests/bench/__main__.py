@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 
-NAMES = ("calls", "drift", "erase", "incremental", "ingest", "seal")
+NAMES = ("calls", "drift", "erase", "incremental", "ingest", "scale", "seal")
 
 
 def main() -> int:
