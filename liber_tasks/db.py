@@ -41,7 +41,10 @@ def engine(url: str) -> Engine:
     if not parsed.drivername.startswith("postgres"):
         raise InputError(f"LIBER_DATABASE_URL starts with {parsed.drivername!r}: only postgresql:// is supported.")
     return create_engine(
-        parsed.set(drivername="postgresql+psycopg2"), poolclass=NullPool, connect_args={"connect_timeout": 10}
+        parsed.set(drivername="postgresql+psycopg2"),
+        poolclass=NullPool,
+        pool_reset_on_return=None,  # it is closed: a rollback before would only log a traceback when the server is gone
+        connect_args={"connect_timeout": 10},
     )
 
 
@@ -56,9 +59,11 @@ def database_errors() -> Iterator[None]:
     try:
         yield
     except (DBAPIError, psycopg2.Error) as error:  # COPY talks to the driver itself
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        if isinstance(cause, psycopg2.OperationalError):
-            reason = str(cause).strip().splitlines()[0]
+        cause: BaseException | None = error.orig if isinstance(error, DBAPIError) else error
+        if isinstance(cause, psycopg2.InterfaceError):
+            cause = _lost(error) or cause
+        if _gone(cause):
+            reason = (str(cause).strip() or "the connection broke").splitlines()[0]
             raise ServiceUnavailable(
                 f"PostgreSQL cannot do this: {reason}. "
                 "Check LIBER_DATABASE_URL and the server, then run the command again."
@@ -66,6 +71,20 @@ def database_errors() -> Iterator[None]:
         if getattr(cause, "pgcode", None) in ("42P01", "3F000"):
             raise LiberError("The database has no LIBER schema yet: run `liber init-db`.") from error
         raise
+
+
+def _gone(error: BaseException | None) -> bool:
+    """Whether the server is to blame: an error of a class that says so, or one of which it could not say anything."""
+    silent = type(error) is psycopg2.DatabaseError and getattr(error, "pgcode", "") is None  # it stopped within a COPY
+    return silent or isinstance(error, psycopg2.OperationalError)
+
+
+def _lost(error: BaseException) -> BaseException | None:
+    """Why a rollback found no connection: SQLAlchemy does not see one that breaks under COPY, and rolls back."""
+    at: BaseException | None = error
+    while at is not None and not _gone(at):
+        at = at.__cause__ or at.__context__
+    return at
 
 
 def init_db(url: str) -> list[str]:
