@@ -48,7 +48,8 @@ def models_holding(settings: Settings, user_ids: Collection[str]) -> ModelsHoldi
         from mlflow.exceptions import MlflowException
     except ImportError:
         return ModelsHolding(False, "mlflow is not installed")
-    with _environment(_PATIENCE):
+    # parts of MLflow's client ask the environment, whatever they are given
+    with _environment(_PATIENCE | {"MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri}):
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         try:
             found = list(client.search_model_versions(f"name = '{settings.model_name}'"))

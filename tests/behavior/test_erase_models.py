@@ -22,14 +22,21 @@ mlflow.models.set_model(Nothing())
 
 
 @pytest.fixture
-def tracked(settings: Settings, mlflow_url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:  # noqa: F811
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_url)
-    monkeypatch.setenv("MLFLOW_REGISTRY_URI", mlflow_url)
+def tracked(settings: Settings, mlflow_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:  # noqa: F811
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)  # where a client that asks nobody makes a database of its own
     return settings.model_copy(update={"mlflow_tracking_uri": mlflow_url, "model_name": "erasable"})
 
 
-def register(folder: Path, name: str, content: str) -> None:
+def register(url: str, folder: Path, name: str, content: str) -> None:
     """A version of the model with a vocabulary, laid out as training lays it out."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MLFLOW_TRACKING_URI", url)
+        environment.setenv("MLFLOW_REGISTRY_URI", url)
+        _register(folder, name, content)
+
+
+def _register(folder: Path, name: str, content: str) -> None:
     (folder / "model").mkdir(parents=True)
     (folder / "model" / "vocabulary.json").write_text(content)
     (folder / "code.py").write_text(MODEL)
@@ -38,13 +45,15 @@ def register(folder: Path, name: str, content: str) -> None:
 
 
 def test_the_versions_that_know_the_user_are_named_newest_first(tracked: Settings, tmp_path: Path) -> None:
+    url = tracked.require("mlflow_tracking_uri")
     for number, users in enumerate((["ann", "ben"], ["ben"], ["ann"])):
-        register(tmp_path / str(number), "erasable", json.dumps({"users": dict.fromkeys(users, 1)}))
-    register(tmp_path / "broken", "erasable", "{}")
-    register(tmp_path / "other", "another", json.dumps({"users": {"ann": 1}}))
+        register(url, tmp_path / str(number), "erasable", json.dumps({"users": dict.fromkeys(users, 1)}))
+    register(url, tmp_path / "broken", "erasable", "{}")
+    register(url, tmp_path / "other", "another", json.dumps({"users": {"ann": 1}}))
     assert models_holding(tracked, ["ann"]) == ModelsHolding(True, None, ("3", "1"), ("4",))
     assert models_holding(tracked, ["ann", "ben"]).versions == ("3", "2", "1")
     assert models_holding(tracked, ["an"]).versions == ()
+    assert not list(tmp_path.glob("*.db"))
 
 
 def test_without_mlflow_it_says_that_nobody_looked(settings: Settings) -> None:

@@ -14,6 +14,8 @@ from sqlalchemy import Engine, text
 from liber_tasks.behavior.ingest import ingest
 from liber_tasks.config import Settings
 from liber_tasks.partition.stream import seal
+from tests.behavior import state
+from tests.concurrency.workload import WRONG_SPANS
 from tests.partition.oracle import Event, Rule, Stream, replay
 from tests.partition.streams import arrived, as_rule, moment, partitions, write
 
@@ -136,6 +138,7 @@ def test_many_users_at_once_get_the_oracles_partitions_even_when_the_rule_change
             for oracle in oracles.values():
                 oracle.seal(rule, watermark)
     assert partitions(engine, *users) == {user: oracle.partitions for user, oracle in oracles.items()}
+    assert state.rows(engine, WRONG_SPANS) == []
 
 
 @fewer
