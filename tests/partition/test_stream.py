@@ -1,6 +1,6 @@
 """Promises of sealing: the SQL gives what Algorithm 1 gives, however the stream is cut."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -47,6 +47,26 @@ def test_the_closing_behaviour_counts_when_it_lies_on_the_watermark(
     load(engine, settings, tmp_path, "u", [Event(str(n), 100 + n) for n in range(4)])
     assert seal(engine, PartitionRule(4), moment(102)).partitions == 0
     assert seal(engine, PartitionRule(4), moment(103)).partitions == 1
+
+
+def test_an_old_cache_is_due_when_the_watermark_reaches_its_age(
+    engine: Engine, settings: Settings, tmp_path: Path
+) -> None:
+    load(engine, settings, tmp_path, "u", [Event("a", 100)])
+    rule = PartitionRule(None, max_age=timedelta(seconds=10))
+    assert seal(engine, rule, moment(109)).partitions == 0
+    assert seal(engine, rule, moment(110)).reasons == {"age": 1}
+
+
+def test_of_two_deadlines_the_first_is_the_reason_and_inactivity_on_a_tie(
+    engine: Engine, settings: Settings, tmp_path: Path
+) -> None:
+    load(engine, settings, tmp_path, "u", [Event("a", 100), Event("b", 104)])
+    for user, age, reason in (("v", 14, "gap"), ("w", 13, "age"), ("x", 15, "gap")):
+        load(engine, settings, tmp_path, user, [Event("a", 100), Event("b", 104)])
+        rule = PartitionRule(None, gap=timedelta(seconds=10), max_age=timedelta(seconds=age))
+        seal(engine, rule, moment(200), users=[user])
+        assert partitions(engine, user)[user] == [Partition(("a", "b"), reason, 100 + min(age, 14))]
 
 
 def test_a_late_event_never_changes_a_sealed_partition(engine: Engine, settings: Settings, tmp_path: Path) -> None:
