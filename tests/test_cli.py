@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from liber_tasks.behavior.formats import FORMATS
+from liber_tasks.behavior.files.formats import FORMATS
 from liber_tasks.cli import Format
 
 LIBER = Path(sys.executable).with_name("liber")

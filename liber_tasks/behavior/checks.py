@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from liber_tasks.behavior.blocks import Block, Rejected
-from liber_tasks.behavior.formats import Kind
+from liber_tasks.behavior.files.blocks import Block, Rejected
+from liber_tasks.behavior.files.formats import Kind
 from liber_tasks.behavior.values import MAX_JSON_BYTES, TIME, json_object, parse_numbers, parse_times
 
 BEHAVIOR_KINDS = ("play", "rating", "purchase", "click")

@@ -16,9 +16,9 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from liber_tasks.behavior.formats import KINDS, Kind
-from liber_tasks.behavior.stream_store import COUNTS, Store, StreamReport, merged
-from liber_tasks.behavior.streams import Away, Lost, Message, Reading, Topic, connect
+from liber_tasks.behavior.brokers.stream_store import COUNTS, Store, StreamReport, merged
+from liber_tasks.behavior.brokers.streams import Away, Lost, Message, Reading, Topic, connect
+from liber_tasks.behavior.files.formats import KINDS, Kind
 from liber_tasks.config import Settings
 from liber_tasks.db import database_errors
 from liber_tasks.errors import InputError, LiberError, ServiceUnavailable

@@ -13,12 +13,12 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import Connection
 
-from liber_tasks.behavior.append import Append
 from liber_tasks.behavior.checks import check
-from liber_tasks.behavior.copying import copy_batch
 from liber_tasks.behavior.refuse import REFUSED, refuse
 from liber_tasks.behavior.sources import Block, Kind, Rejected
-from liber_tasks.behavior.upsert import Upsert
+from liber_tasks.behavior.store.append import Append
+from liber_tasks.behavior.store.copying import copy_batch
+from liber_tasks.behavior.store.upsert import Upsert
 
 MAX_RAW = 2_000  # characters of a rejected row that are kept
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from liber_tasks.behavior.formats import MOVIELENS
-from liber_tasks.behavior.movielens_files import item_row, user_row
+from liber_tasks.behavior.files.formats import MOVIELENS
+from liber_tasks.behavior.files.movielens_files import item_row, user_row
 from liber_tasks.config import Settings
 from liber_tasks.errors import InputError, ServiceUnavailable
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, cast
 
-from liber_tasks.behavior import stores
-from liber_tasks.behavior.blocks import LAYOUTS, Block, Layout, Rejected
-from liber_tasks.behavior.formats import FORMATS, Format, Kind, format_of, movielens_table
-from liber_tasks.behavior.opening import readable, unpacked
+from liber_tasks.behavior.files import stores
+from liber_tasks.behavior.files.blocks import LAYOUTS, Block, Layout, Rejected
+from liber_tasks.behavior.files.formats import FORMATS, Format, Kind, format_of, movielens_table
+from liber_tasks.behavior.files.opening import readable, unpacked
 from liber_tasks.errors import InputError
 
 __all__ = ["LAYOUTS", "Block", "Format", "Kind", "Layout", "Rejected", "Source", "find"]
@@ -77,7 +77,7 @@ class Source:
 
 def _read(format: Format, name: str, file: IO[bytes], layout: Layout) -> Iterator[Block]:
     """Rows by the reader of the format; CSV and JSONL in MovieLens' or Amazon's columns by theirs."""
-    from liber_tasks.behavior import amazon, columnar, jsonl, movielens_files, tables
+    from liber_tasks.behavior.files import amazon, columnar, jsonl, movielens_files, tables
 
     if format == "parquet":
         return columnar.read_parquet(file, layout)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from liber_tasks.behavior import kafka as kafka_client
+from liber_tasks.behavior.brokers import kafka as kafka_client
 from tests.behavior.brokers import SECRET, KafkaServer, RedisServer
 
 

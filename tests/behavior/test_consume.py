@@ -13,10 +13,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
+from liber_tasks.behavior.brokers.kafka import KafkaTopic
 from liber_tasks.behavior.consume import consume, stopped_by_signals
 from liber_tasks.behavior.erase import erase
 from liber_tasks.behavior.ingest import ingest
-from liber_tasks.behavior.kafka import KafkaTopic
 from liber_tasks.config import Settings
 from liber_tasks.errors import InputError
 from tests.behavior import state

@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import Producer
 from sqlalchemy import text
 
-from liber_tasks.behavior import kafka as kafka_client
+from liber_tasks.behavior.brokers import kafka as kafka_client
 from liber_tasks.errors import LiberError
 from tests.behavior.brokers import KafkaFeed, KafkaServer
 from tests.behavior.consuming import counts, drained, numbered, stored

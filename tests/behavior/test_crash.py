@@ -25,7 +25,7 @@ WORKER = """
 import sys
 from datetime import datetime, UTC
 from liber_tasks import db
-from liber_tasks.behavior import jsonl
+from liber_tasks.behavior.files import jsonl
 from liber_tasks.behavior.ingest import ingest
 from liber_tasks.config import Settings
 from liber_tasks.partition import stream

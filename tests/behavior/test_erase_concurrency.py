@@ -102,7 +102,7 @@ def test_an_append_under_way_is_waited_for_and_what_it_wrote_is_erased(
     if not known:
         erase(engine, USER)
         readmit(engine, USER)
-    held = Held(monkeypatch, "behavior.append", "behavior/advance_streams")
+    held = Held(monkeypatch, "behavior.store.append", "behavior/advance_streams")
     rows = [behavior(7, user_id=USER), behavior(7, user_id="ben")]
     loading = pool.submit(ingest, engine, settings, [write_jsonl(ingested / "second.jsonl", rows)])
     held.reached()
@@ -121,7 +121,7 @@ def test_without_the_lock_of_ingest_a_new_user_would_survive(
     erase(engine, USER)
     readmit(engine, USER)
     without(monkeypatch, "behavior.refuse", "erase/hold_off")
-    held = Held(monkeypatch, "behavior.append", "behavior/advance_streams")
+    held = Held(monkeypatch, "behavior.store.append", "behavior/advance_streams")
     loading = pool.submit(
         ingest, engine, settings, [write_jsonl(ingested / "second.jsonl", [behavior(7, user_id=USER)])]
     )

@@ -249,5 +249,5 @@ def test_the_size_of_the_pieces_a_file_is_read_in_changes_nothing(rows: list[dic
         for name, module in (("e.jsonl", "jsonl"), ("e.csv", "tables")):
             path = write(Path(folder) / name, rows)
             whole = read(path)
-            patch.setattr(f"liber_tasks.behavior.{module}.BLOCK_BYTES", size)
+            patch.setattr(f"liber_tasks.behavior.files.{module}.BLOCK_BYTES", size)
             assert read(path) == whole

@@ -138,7 +138,7 @@ def test_a_file_with_a_header_only_has_no_rows(engine: Engine, settings: Setting
 def test_a_file_that_breaks_off_leaves_nothing_and_files_before_it_stay(
     engine: Engine, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("liber_tasks.behavior.jsonl.BLOCK_BYTES", 20_000)
+    monkeypatch.setattr("liber_tasks.behavior.files.jsonl.BLOCK_BYTES", 20_000)
     whole = write_jsonl(tmp_path / "1.jsonl", [behavior(1)])
     broken = zipped(write_jsonl(tmp_path / "2.jsonl", (behavior(n) for n in range(2, 5000))))
     broken.write_bytes(broken.read_bytes()[:-100])

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from liber_tasks.behavior import buckets, codes
-from liber_tasks.behavior.buckets import Buckets
-from liber_tasks.behavior.codes import Codes
-from liber_tasks.behavior.order import Streams, in_order, keyed
+from liber_tasks.behavior.store import buckets, codes
+from liber_tasks.behavior.store.buckets import Buckets
+from liber_tasks.behavior.store.codes import Codes
+from liber_tasks.behavior.store.order import Streams, in_order, keyed
 
 NEVER = np.iinfo(np.int64).min
 MICROS = pa.timestamp("us", "UTC")

@@ -172,7 +172,7 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> N
 
 def test_blocks_join_without_a_seam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("jsonl", "tables"):
-        monkeypatch.setattr(f"liber_tasks.behavior.{module}.BLOCK_BYTES", 1000)
+        monkeypatch.setattr(f"liber_tasks.behavior.files.{module}.BLOCK_BYTES", 1000)
     for write, name, first in ((write_jsonl, "e.jsonl", 1), (write_csv, "e.csv", 2)):
         blocks = read(write(tmp_path / name, (behavior(n) for n in range(200))))
         assert len(blocks) > 5
@@ -183,7 +183,7 @@ def test_blocks_join_without_a_seam(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_ragged_csv_rows_keep_every_line_number_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("liber_tasks.behavior.tables.BLOCK_BYTES", 64)
+    monkeypatch.setattr("liber_tasks.behavior.files.tables.BLOCK_BYTES", 64)
     path = tmp_path / "u.csv"
     good = [f'u{n},"a ""b"",\n{n}"' for n in range(2, 60)]
     for n in range(0, 58, 7):

@@ -12,8 +12,8 @@ import fsspec
 import pytest
 from sqlalchemy import Engine
 
-from liber_tasks.behavior import stores
 from liber_tasks.behavior.checks import check
+from liber_tasks.behavior.files import stores
 from liber_tasks.behavior.ingest import ingest
 from liber_tasks.behavior.sources import LAYOUTS, Source, find
 from liber_tasks.config import Settings

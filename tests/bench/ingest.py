@@ -20,13 +20,13 @@ from tests.bench.database import Cost, cluster, cost, database, median, run, say
 from tests.partition.streams import moment
 
 ROUNDS = 3
-PEAK = """
-import resource, sys
+PEAK = r"""
+import re, sys
 from liber_tasks import db
 from liber_tasks.behavior.ingest import ingest
 from liber_tasks.config import Settings
 ingest(db.engine(sys.argv[1]), Settings(_env_file=None), [sys.argv[2]])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(int(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1]) // 1024)
 """
 
 

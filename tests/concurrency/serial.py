@@ -13,9 +13,9 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from liber_tasks.behavior.brokers.stream_store import Store
+from liber_tasks.behavior.brokers.streams import Message
 from liber_tasks.behavior.ingest import ingest
-from liber_tasks.behavior.stream_store import Store
-from liber_tasks.behavior.streams import Message
 from liber_tasks.config import Settings
 from liber_tasks.partition.cuts import Cut, request_cuts
 from liber_tasks.partition.stream import seal

@@ -113,8 +113,8 @@ def test_many_users_at_once_get_the_oracles_partitions_even_when_the_rule_change
     engine: Engine, settings: Settings, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if seed % 2:
-        monkeypatch.setattr("liber_tasks.behavior.buckets.ROWS_IN_MEMORY", 100)
-        monkeypatch.setattr("liber_tasks.behavior.codes.MOST", 20)
+        monkeypatch.setattr("liber_tasks.behavior.store.buckets.ROWS_IN_MEMORY", 100)
+        monkeypatch.setattr("liber_tasks.behavior.store.codes.MOST", 20)
     dice = random.Random(seed)
     users = [f"u{n}" for n in range(100)]
     oracles = {user: Stream() for user in users}

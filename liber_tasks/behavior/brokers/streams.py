@@ -122,9 +122,9 @@ def connect(url: str) -> Topic:
     """
     address = parse(url)
     if address.scheme == "kafka":
-        from liber_tasks.behavior.kafka import KafkaTopic
+        from liber_tasks.behavior.brokers.kafka import KafkaTopic
 
         return KafkaTopic(address)
-    from liber_tasks.behavior.redis_stream import RedisStream
+    from liber_tasks.behavior.brokers.redis_stream import RedisStream
 
     return RedisStream(address)

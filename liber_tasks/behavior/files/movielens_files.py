@@ -11,11 +11,11 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from liber_tasks.behavior.blocks import Block, Layout, Rejected
-from liber_tasks.behavior.columns import profile_block, table_block
-from liber_tasks.behavior.formats import GENRES, MOVIELENS, Table, movielens_table
-from liber_tasks.behavior.lines import BLOCK_BYTES, numbered_lines
-from liber_tasks.behavior.tables import csv_rows, header
+from liber_tasks.behavior.files.blocks import Block, Layout, Rejected
+from liber_tasks.behavior.files.columns import profile_block, table_block
+from liber_tasks.behavior.files.formats import GENRES, MOVIELENS, Table, movielens_table
+from liber_tasks.behavior.files.lines import BLOCK_BYTES, numbered_lines
+from liber_tasks.behavior.files.tables import csv_rows, header
 from liber_tasks.errors import InputError
 
 _TITLE = re.compile(r"(?P<title>.*?)\s*\((?P<year>\d{4})\)(\s*\(V\))?$")  # (V): released on video

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection
 
-from liber_tasks.behavior.buckets import Buckets
-from liber_tasks.behavior.codes import Codes
-from liber_tasks.behavior.copying import copy_batch
-from liber_tasks.behavior.order import Streams, in_order, keyed
+from liber_tasks.behavior.store.buckets import Buckets
+from liber_tasks.behavior.store.codes import Codes
+from liber_tasks.behavior.store.copying import copy_batch
+from liber_tasks.behavior.store.order import Streams, in_order, keyed
 from liber_tasks.binary_copy import EPOCH_2000, copy_columns
 from liber_tasks.db import query
 

@@ -5,8 +5,8 @@ from typing import Literal
 import pyarrow as pa
 from sqlalchemy import Connection
 
-from liber_tasks.behavior.append import Written
-from liber_tasks.behavior.copying import copy_batch
+from liber_tasks.behavior.store.append import Written
+from liber_tasks.behavior.store.copying import copy_batch
 from liber_tasks.db import query
 
 

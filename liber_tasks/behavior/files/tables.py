@@ -6,9 +6,9 @@ from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
 
-from liber_tasks.behavior.blocks import BLOCK_ROWS, Block, Layout, Rejected
-from liber_tasks.behavior.columns import require, table_block
-from liber_tasks.behavior.lines import BYTE_ORDER_MARK, MAX_LINE_BYTES, utf8
+from liber_tasks.behavior.files.blocks import BLOCK_ROWS, Block, Layout, Rejected
+from liber_tasks.behavior.files.columns import require, table_block
+from liber_tasks.behavior.files.lines import BYTE_ORDER_MARK, MAX_LINE_BYTES, utf8
 from liber_tasks.errors import InputError
 
 BLOCK_BYTES = 4 * 1024 * 1024

@@ -11,7 +11,7 @@ from typing import IO
 import numpy as np
 import pyarrow as pa
 
-from liber_tasks.behavior.codes import BUCKETS
+from liber_tasks.behavior.store.codes import BUCKETS
 
 ROWS_IN_MEMORY = 250_000
 

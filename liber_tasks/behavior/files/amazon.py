@@ -13,9 +13,9 @@ from typing import IO, Any
 import msgspec
 import pyarrow as pa
 
-from liber_tasks.behavior.blocks import Block, Layout, Rejected
-from liber_tasks.behavior.columns import batch_of, profile_block, strings
-from liber_tasks.behavior.jsonl import json_blocks
+from liber_tasks.behavior.files.blocks import Block, Layout, Rejected
+from liber_tasks.behavior.files.columns import batch_of, profile_block, strings
+from liber_tasks.behavior.files.jsonl import json_blocks
 from liber_tasks.errors import InputError
 
 MAX_TEXT = 2_000  # characters of a description that are kept

@@ -7,8 +7,8 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from liber_tasks.behavior.blocks import BLOCK_ROWS, Block, Layout
-from liber_tasks.behavior.columns import require, table_block
+from liber_tasks.behavior.files.blocks import BLOCK_ROWS, Block, Layout
+from liber_tasks.behavior.files.columns import require, table_block
 from liber_tasks.errors import InputError
 
 BATCH_BYTES = 16 * 1024 * 1024  # of decoded rows, roughly

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import IO
 
-from liber_tasks.behavior.blocks import BLOCK_ROWS
+from liber_tasks.behavior.files.blocks import BLOCK_ROWS
 from liber_tasks.errors import InputError
 
 BLOCK_BYTES = 4 * 1024 * 1024

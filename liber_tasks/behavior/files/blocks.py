@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from liber_tasks.behavior.formats import Kind
+from liber_tasks.behavior.files.formats import Kind
 
 BLOCK_ROWS = 65_536  # no block has more, however short its rows are
 

@@ -7,9 +7,9 @@ from typing import IO, Any
 import msgspec
 import pyarrow as pa
 
-from liber_tasks.behavior.blocks import Block, Layout, Rejected
-from liber_tasks.behavior.columns import batch_of, profile_block, require, strings
-from liber_tasks.behavior.lines import BLOCK_BYTES, numbered_lines
+from liber_tasks.behavior.files.blocks import Block, Layout, Rejected
+from liber_tasks.behavior.files.columns import batch_of, profile_block, require, strings
+from liber_tasks.behavior.files.lines import BLOCK_BYTES, numbered_lines
 
 _NUMERIC = ("event_time", "rating", "play_seconds")
 

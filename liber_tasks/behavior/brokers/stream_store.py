@@ -9,12 +9,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row
 
-from liber_tasks.behavior.blocks import LAYOUTS, Block, Rejected
-from liber_tasks.behavior.formats import Kind
-from liber_tasks.behavior.jsonl import lines_block
-from liber_tasks.behavior.lines import MAX_LINE_BYTES
+from liber_tasks.behavior.brokers.streams import Message
+from liber_tasks.behavior.files.blocks import LAYOUTS, Block, Rejected
+from liber_tasks.behavior.files.formats import Kind
+from liber_tasks.behavior.files.jsonl import lines_block
+from liber_tasks.behavior.files.lines import MAX_LINE_BYTES
 from liber_tasks.behavior.load import MAX_RAW, Load
-from liber_tasks.behavior.streams import Message
 from liber_tasks.config import Settings
 from liber_tasks.db import query
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from liber_tasks.behavior.blocks import Block, Layout, Rejected
+from liber_tasks.behavior.files.blocks import Block, Layout, Rejected
 from liber_tasks.behavior.values import MAX_EPOCH, MAX_JSON_BYTES, TIME, json_object
 from liber_tasks.errors import InputError
 

@@ -24,7 +24,7 @@ from confluent_kafka import (
 from confluent_kafka import Message as KafkaMessage
 from confluent_kafka.admin import AdminClient
 
-from liber_tasks.behavior.streams import GATHER_BYTES, PAGE, Address, Away, Lost, Message, Reading
+from liber_tasks.behavior.brokers.streams import GATHER_BYTES, PAGE, Address, Away, Lost, Message, Reading
 from liber_tasks.errors import InputError, LiberError
 
 ASK = 5.0  # seconds a question about the topic may take

@@ -13,7 +13,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from liber_tasks.behavior.streams import GATHER_BYTES, PAGE, Address, Away, Lost, Message, Reading
+from liber_tasks.behavior.brokers.streams import GATHER_BYTES, PAGE, Address, Away, Lost, Message, Reading
 from liber_tasks.errors import InputError, LiberError
 
 BLOCK = 5.0  # seconds one waiting read may take; the socket's own limit is longer

@@ -1,0 +1,1 @@
+"""Messages of Kafka topics and Redis streams as blocks of rows, and how far each is read."""
