@@ -6,6 +6,8 @@ Every name starts with `LIBER_`, except `MLFLOW_TRACKING_URI`, which MLflow itse
 
 import os
 import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -145,3 +147,17 @@ def load(*, local: bool = True, **overrides: object) -> Settings:
         field = str(first["loc"][0])
         variable = field if field.isupper() else f"LIBER_{field.upper()}"
         raise InputError(f"{variable} is {first['input']!r}: {first['msg'].lower()}.") from None
+
+
+@contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Variables set for a while, put back afterwards: for clients that ask the environment and nobody else."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value

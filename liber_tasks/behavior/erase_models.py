@@ -5,15 +5,13 @@ and then to delete in MLflow.
 """
 
 import logging
-import os
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from liber_tasks.config import Settings
+from liber_tasks.config import Settings, environment
 
 VOCABULARY = "vocabulary.json"
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -49,7 +47,7 @@ def models_holding(settings: Settings, user_ids: Collection[str]) -> ModelsHoldi
     except ImportError:
         return ModelsHolding(False, "mlflow is not installed")
     # parts of MLflow's client ask the environment, whatever they are given
-    with _environment(_PATIENCE | {"MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri}):
+    with environment(_PATIENCE | {"MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri}):
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         try:
             found = list(client.search_model_versions(f"name = '{settings.model_name}'"))
@@ -81,16 +79,3 @@ def _knows(version: Any, uri: str, user_ids: Collection[str]) -> bool | None:
         except Exception as error:  # whatever a store or a file of somebody else's brings: the answer is "unknown"
             logging.getLogger(__name__).info("model version %s: %s", version.version, type(error).__name__)
             return None
-
-
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value

@@ -1,7 +1,6 @@
 """What a comparison leaves in MLflow, and finding it again."""
 
 import json
-import os
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -14,7 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 
-from liber_tasks.config import ROOT, Settings
+from liber_tasks.config import ROOT, Settings, environment
 from liber_tasks.errors import ServiceUnavailable
 from liber_tasks.training.fit import Fitted
 from liber_tasks.training.report import TrainReport
@@ -30,7 +29,7 @@ PROBE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": 
 def mlflow_errors(uri: str) -> Iterator[None]:
     """Turn an MLflow server that cannot be reached into one clear sentence; keep MLflow off stdout meanwhile."""
     try:
-        with _environment(QUIET):
+        with environment(QUIET):
             yield
     except MlflowException as error:
         if "API request to" not in str(error) and "Max retries" not in str(error):
@@ -49,7 +48,7 @@ def connect(settings: Settings) -> MlflowClient:
     """
     uri = settings.require("mlflow_tracking_uri")
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-    with mlflow_errors(uri), _environment(PROBE):
+    with mlflow_errors(uri), environment(PROBE):
         client.search_experiments(max_results=1)
     return client
 
@@ -173,7 +172,7 @@ def _git() -> dict[str, str]:
 def pointed_at(uri: str) -> Iterator[None]:
     """MLflow's process-wide address, which logging and loading models know no way around; put back afterwards."""
     names = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
-    with _environment(dict.fromkeys(names, uri)):
+    with environment(dict.fromkeys(names, uri)):
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
         try:
@@ -181,16 +180,3 @@ def pointed_at(uri: str) -> Iterator[None]:
         finally:  # an address set before is in the environment too: MLflow writes it there
             mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
             mlflow.set_registry_uri(None)  # type: ignore[arg-type]
-
-
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
