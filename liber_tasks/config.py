@@ -60,6 +60,10 @@ class Settings(BaseSettings):
     llm_url: str | None = Field(None, description="TGI, vLLM, SGLang or llama.cpp server; commas between several")
     llm_model: str = Field("local", description="model name sent to the LLM server and kept in every call key")
     llm_token: SecretStr | None = Field(None, description="bearer token of the LLM server")
+    llm_ca_file: Path | None = Field(None, description="PEM file of the authority that signed the LLM server's key")
+    llm_dialect: Literal["auto", "tgi", "vllm", "sglang", "llamacpp", "openai"] = Field(
+        "auto", description="what the LLM server is; auto: ask it"
+    )
     mlflow_tracking_uri: str | None = Field(None, validation_alias="MLFLOW_TRACKING_URI")
 
     # Ingest (behaviour stream)
@@ -77,17 +81,34 @@ class Settings(BaseSettings):
     )
 
     # Interest learning (paper, section 3.3)
-    domain: str = Field("movies", description="domain pack: how users, items and factors are worded in prompts")
+    domain: str = Field("movies", description="domain pack: movies, books, music, or the path of a TOML file")
+    summary_prompt: str | None = Field(None, description="prompts:/NAME/VERSION or @ALIAS in MLflow; empty: installed")
+    shift_prompt: str | None = Field(None, description="likewise")
+    history_style: Literal["grounded", "titles"] = Field(
+        "grounded", description="titles: items and responses, as in the paper; grounded: with facts computed from them"
+    )
+    learn_variant: Literal["full", "no_shift", "no_partition"] = Field(
+        "full", description="no_partition: the newest `learn_length` behaviours in place of the partition"
+    )
+    learn_length: int = Field(100, ge=1, description="behaviours a prompt of variant no_partition shows")
+    llm_guided: bool = Field(True, description="ask for output by a JSON schema where the server offers it")
+    summary_max_tokens: int = Field(40, ge=1)
+    shift_max_tokens: int = Field(32, ge=1)
+    knowledge_version: str | None = Field(
+        None, description="whose texts are encoded and trained on; empty: the version these settings make"
+    )
+    learn_order: Literal["newest", "active"] = Field("newest", description="who comes first: latest or most partitions")
     learn_max_users: int | None = Field(
         10, ge=0, description="users learnt in all, in `learn_order`; empty: every user"
     )
-    learn_order: Literal["newest", "active"] = Field("newest", description="who comes first: latest or most partitions")
     learn_max_calls: int | None = Field(None, ge=0, description="LLM calls in one run; empty: no bound")
-    llm_in_flight: int = Field(8, ge=1, description="LLM calls in flight at most")
+    learn_max_tokens: int | None = Field(None, ge=0, description="prompt and answer tokens in one run; empty: no bound")
+    learn_max_time: Duration | None = Field(None, description="begin no call after 90s, 30m, 12h of a run")
+    learn_shards: int = Field(1, ge=1, description="mapped tasks a DAG run's users are spread over")
+    llm_in_flight: int = Field(8, ge=1, description="LLM calls in flight at most; a DAG run's tasks share them")
     llm_timeout: float = Field(120, gt=0, description="seconds one LLM call may take")
     llm_patience: float = Field(60, ge=0, description="seconds to wait for an LLM server that refuses connections")
-    summary_max_tokens: int = Field(40, ge=1)
-    shift_max_tokens: int = Field(32, ge=1)
+    trace_share: float = Field(0, ge=0, le=1, description="share of LLM calls kept as MLflow traces, prompts included")
 
     # Encoder (paper, section 3.4.1)
     encoder: str = Field("minilm", description="'minilm' (packaged weights), a model name, or a folder")

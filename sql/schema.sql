@@ -224,7 +224,8 @@ CREATE TABLE liber.interest (
     completion_tokens integer,
     latency_seconds real NOT NULL,
     finish_reason text,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    left_out integer DEFAULT 0 NOT NULL
 );
 
 CREATE TABLE liber.interest_vector (
@@ -274,7 +275,9 @@ CREATE TABLE liber.knowledge_version (
     summary_prompt text NOT NULL,
     shift_prompt text NOT NULL,
     parameters jsonb NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    recipe jsonb,
+    registered jsonb DEFAULT '{}'::jsonb NOT NULL
 );
 
 CREATE TABLE liber.llm_call (
@@ -288,7 +291,11 @@ CREATE TABLE liber.llm_call (
     error text,
     run_id text NOT NULL,
     started_at timestamp with time zone DEFAULT now() NOT NULL,
-    finished_at timestamp with time zone
+    finished_at timestamp with time zone,
+    prompt_characters integer,
+    prompt_tokens integer,
+    completion_tokens integer,
+    server text
 );
 
 CREATE TABLE liber.partition_cut (
@@ -479,6 +486,8 @@ CREATE INDEX interest_vector_created_at ON liber.interest_vector USING brin (cre
 
 CREATE INDEX item_vector_created_at ON liber.item_vector USING btree (created_at);
 
+CREATE INDEX llm_call_finished_at ON liber.llm_call USING btree (finished_at) WHERE (state = 'done'::liber.call_state);
+
 CREATE INDEX llm_call_partition ON liber.llm_call USING btree (user_key, partition_no, kind);
 
 CREATE INDEX user_stream_cache_size ON liber.user_stream USING btree ((((last_seq - first_unsealed_seq) + 1)));
@@ -526,4 +535,5 @@ INSERT INTO public.schema_migrations (version) VALUES
     ('20261123000005'),
     ('20261123000006'),
     ('20261123000007'),
-    ('20261123000008');
+    ('20261123000008'),
+    ('20261124000001');
