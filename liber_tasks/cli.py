@@ -135,8 +135,8 @@ def seal(
 ) -> None:
     """Turn caches into immutable partitions (paper, Algorithm 1). Conditions not given come from LIBER_PARTITION_*."""
     from liber_tasks.partition.rules import rule_of
-    from liber_tasks.partition.stream import Shard
     from liber_tasks.partition.stream import seal as seal_caches
+    from liber_tasks.types import Shard
 
     rule = rule_of(
         settings(), k=k, gap=gap, max_age=max_age, min_events=min_events, model=model.value if model else None

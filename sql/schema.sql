@@ -490,6 +490,8 @@ CREATE INDEX llm_call_finished_at ON liber.llm_call USING btree (finished_at) WH
 
 CREATE INDEX llm_call_partition ON liber.llm_call USING btree (user_key, partition_no, kind);
 
+CREATE INDEX llm_call_run_id ON liber.llm_call USING btree (run_id text_pattern_ops);
+
 CREATE INDEX user_stream_cache_size ON liber.user_stream USING btree ((((last_seq - first_unsealed_seq) + 1)));
 
 CREATE INDEX user_stream_due ON liber.user_stream USING btree (examined_rule, due_at);

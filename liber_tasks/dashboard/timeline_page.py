@@ -1,5 +1,7 @@
 """The interest timeline of one user: partitions, what was read from them, and what still waits."""
 
+from html import escape
+
 import streamlit as st
 
 from liber_tasks.dashboard import words
@@ -21,13 +23,16 @@ def render() -> None:
         return
     versions = rows("versions", user_id=user_id)
     version = _version(versions)
-    partitions = rows("timeline", user_id=user_id, knowledge_version=version)
+    name = version["knowledge_version"] if version else None
+    partitions = rows("timeline", user_id=user_id, knowledge_version=name)
     learnt = sum(row["summary"] is not None for row in partitions)
-    st.markdown(
-        f"User **{words.plain(user_id)}** · {known[0]['behaviors']:,} behaviours · {len(partitions):,} partitions, "
+    _line(
+        f"User <b>{_foreign(user_id)}</b> · {known[0]['behaviors']:,} behaviours · {len(partitions):,} partitions, "
         f"{learnt:,} learnt · {known[0]['cached']:,} behaviours in the cache of the next one"
     )
-    if any(words.is_embedded(row["model"]) for row in versions if row["knowledge_version"] == version):
+    if version:
+        _made_with(version, partitions)
+    if version and words.is_embedded(version["model"]):
         st.warning(
             "Texts of the packaged 135M model prove the wiring, not the value: a model this small invents and copies. "
             "Point `LIBER_LLM_URL` at a stronger one to learn from its texts.",
@@ -40,7 +45,7 @@ def render() -> None:
         f"Show all {total} partitions, not the newest {PARTITIONS_SHOWN}"
     )
     for row in partitions if everything else partitions[:PARTITIONS_SHOWN]:
-        _partition(row)
+        _partition(row, version)
 
 
 def _choose() -> str | None:
@@ -63,35 +68,71 @@ def _choose() -> str | None:
     return user_id
 
 
-def _version(versions: list[Row]) -> str | None:
+def _version(versions: list[Row]) -> Row | None:
     if len(versions) < 2:
-        return versions[0]["knowledge_version"] if versions else None
-    names = {row["knowledge_version"]: f"{row['model']}, {words.day(row['created_at'])}" for row in versions}
-    return st.selectbox("Texts of", list(names), format_func=lambda name: f"{names[name]} ({name[:12]})")
+        return versions[0] if versions else None
+    named = {row["knowledge_version"]: row for row in versions}
+    name = st.selectbox(
+        "Texts of", list(named), format_func=lambda name: f"{name}, begun {words.day(named[name]['created_at'])}"
+    )
+    return named[name]
 
 
-def _partition(row: Row) -> None:
+def _made_with(version: Row, partitions: list[Row]) -> None:
+    """What all texts shown have in common, and what they cost together."""
+    texts = sum((row["summary"] is not None) + (row["shift"] is not None) for row in partitions)
+    tokens_in, tokens_out, calls = (
+        sum(row[field] for row in partitions) for field in ("tokens_in", "tokens_out", "calls")
+    )
+    _line(
+        f"{texts:,} texts · {tokens_in:,} tokens in, {tokens_out:,} out · {calls:,} calls · "
+        f"knowledge version <b>{_foreign(version['knowledge_version'])}</b>"
+    )
+
+
+def _partition(row: Row, version: Row | None) -> None:
     with st.container(border=True):
         st.markdown(
             f"**Partition {row['partition_no']}** · {words.period(row['started_at'], row['ended_at'])} · "
             f"{row['n_behaviors']} behaviours · closed by {row['reason']}"
         )
-        if row["summary"] is None:
+        if version is None or row["summary"] is None:
             st.badge("not learnt yet", icon=":material/hourglass_empty:", color="orange")
         else:
-            st.markdown(f"**Interests** {words.plain(row['summary'])}")
+            _text("Interests", row["summary"], row["summary_finish"])
             if row["shift"] is not None:
-                st.markdown(f"**Shift since partition {row['partition_no'] - 1}** {words.plain(row['shift'])}")
-            elif row["partition_no"] > 1:
+                _text(f"Shift since partition {row['partition_no'] - 1}", row["shift"], row["shift_finish"])
+            elif row["partition_no"] > 1 and version["with_shift"]:
                 st.badge("shift not learnt yet", icon=":material/hourglass_empty:", color="orange")
-            st.caption(
-                words.plain(
-                    f"{row['model']} · {row['summary_prompt']} · {row['shift_prompt']} · "
-                    f"{row['tokens_in']:,} tokens in, {row['tokens_out']:,} out"
-                )
-            )
+            _line(f"<small style='opacity: 0.7'>{_foreign(_origin(row, version))}</small>")
         items = row["items"] or []
         with st.expander(f"{len(items)} items, newest first"):
-            st.markdown(
-                "\n".join(f"- {words.plain(item)}" for item in items) or "Their items are not in the catalogue."
-            )
+            if items:
+                _line(f"<ul>{''.join(f'<li>{_foreign(item)}</li>' for item in items)}</ul>")
+            else:
+                st.markdown("Their items are not in the catalogue.")
+
+
+def _text(label: str, text: str, finish: str | None) -> None:
+    _line(f"<b>{label}</b> {_foreign(text)}")
+    if finish == "length":
+        st.badge("cut at the token limit", icon=":material/content_cut:", color="orange")
+
+
+def _origin(row: Row, version: Row) -> str:
+    parts = [version["model"], version["summary_prompt"], version["shift_prompt"],
+             f"{row['tokens_in']:,} tokens in, {row['tokens_out']:,} out"]  # fmt: skip
+    if row["left_out"]:
+        parts.append(f"the {row['left_out']:,} oldest behaviours left out, the prompt would not fit")
+    return " · ".join(parts)
+
+
+def _line(html: str) -> None:
+    """HTML that wraps wherever it must; only `_foreign` makes text fit to be part of it."""
+    st.html(f"<div style='overflow-wrap: anywhere; line-height: 1.6'>{html}</div>")
+
+
+def _foreign(text: str) -> str:
+    """Text of models, catalogues and users as HTML. As Markdown, however escaped, addresses would become links and
+    names between colons icons."""
+    return escape(text)

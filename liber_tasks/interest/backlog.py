@@ -1,13 +1,14 @@
 """Which call can be made next: a summary at once, a shift when both of its summaries exist. No I/O of its own."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from liber_tasks.interest.prompts import Call, Knowledge, call
+from liber_tasks.interest.behavior import Behavior
+from liber_tasks.interest.prompts import Call, Kind, Knowledge, call_key
 from liber_tasks.interest.shift import shift_prompt
-from liber_tasks.interest.summary import Behavior, summary_prompt
+from liber_tasks.interest.summary import summary_prompt
 
 
 @dataclass(frozen=True)
@@ -51,21 +52,15 @@ class _Open:
 class Backlog:
     """Calls in the order users come; shifts first, so that a user is finished before many are begun."""
 
-    def __init__(self, knowledge: Knowledge, users: Iterable[UserWork]) -> None:
-        """Read `users` only as far as calls are taken: memory stays bounded by the users that are open."""
+    def __init__(self, knowledge: Knowledge) -> None:
+        """Begin with nobody."""
         self._knowledge = knowledge
-        self._users: Iterator[UserWork] = iter(users)
         self._open: dict[int, _Open] = {}
         self._ready: deque[Call] = deque()
 
     def take(self) -> Call | None:
-        """The next call that can be made now; None when there is none (some may follow from answers)."""
-        while not self._ready:
-            work = next(self._users, None)
-            if work is None:
-                return None
-            self._begin(work)
-        return self._ready.popleft()
+        """The next call that can be made now; None when there is none (some may follow from answers or users)."""
+        return self._ready.popleft() if self._ready else None
 
     def answered(self, done: Call, text: str) -> None:
         """A text was stored; may make one or two shifts possible."""
@@ -80,9 +75,12 @@ class Backlog:
         """A call brought no text in this run; what depends on it is not asked."""
         self._close(self._open[lost.user_key])
 
-    def _begin(self, work: UserWork) -> None:
+    def begin(self, work: UserWork) -> None:
+        """Add a user's calls: memory is bounded by the users whose calls are not all answered."""
         texts = {part.number: part.summary for part in work.partitions if part.summary is not None}
-        shifts = {part.number for part in work.partitions if part.number > 1 and not part.has_shift}
+        shifts = set()
+        if self._knowledge.has_shift:
+            shifts = {part.number for part in work.partitions if part.number > 1 and not part.has_shift}
         user = self._open[work.user_key] = _Open(work, texts, shifts)
         for number in sorted(shifts, reverse=True):
             self._offer_shift(user, number)
@@ -97,16 +95,22 @@ class Backlog:
             user.missing_shifts.discard(number)
             self._offer(user, number, "shift", ())
 
-    def _offer(self, user: _Open, number: int, kind: Any, behaviors: tuple[Behavior, ...]) -> None:
-        work = user.work
+    def _offer(self, user: _Open, number: int, kind: Kind, behaviors: tuple[Behavior, ...]) -> None:
+        work, knowledge = user.work, self._knowledge
         if kind == "summary":
-            prompt = summary_prompt(self._knowledge, work.attributes, behaviors)
+            prompt = summary_prompt(knowledge, work.attributes, behaviors)
         else:
-            prompt = shift_prompt(self._knowledge, user.texts[number - 1], user.texts[number])
-        new = call(self._knowledge, work.user_key, work.user_id, number, kind, prompt)
-        if new.key in work.quarantined:
+            prompt = shift_prompt(knowledge, user.texts[number - 1], user.texts[number])
+        key = call_key(knowledge, work.user_id, number, kind, prompt)
+        if key in work.quarantined:
             return
+
+        def shortened(left_out: int) -> str:
+            return summary_prompt(knowledge, work.attributes, behaviors, left_out=left_out) if left_out else prompt
+
         user.unanswered += 1
+        new = Call(key, work.user_id, work.user_key, number, kind, prompt, knowledge.max_tokens[kind], shortened,
+                   len(behaviors))  # fmt: skip
         if kind == "shift":
             self._ready.appendleft(new)
         else:

@@ -1,155 +1,173 @@
-"""What learning reads and writes: users, inputs, claims, texts. A text and its ledger row share one transaction."""
+"""What learning writes: claims and texts. Texts and their ledger rows share one transaction."""
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from liber_tasks.db import query
-from liber_tasks.errors import InputError
-from liber_tasks.interest.backlog import Partition, UserWork
-from liber_tasks.interest.llm import Answer
-from liber_tasks.interest.prompts import Call, Knowledge
-from liber_tasks.interest.summary import Behavior
+from liber_tasks.interest.inputs import batches
+from liber_tasks.interest.llm import Answer, Spent
+from liber_tasks.interest.prompts import Call, Knowledge, digest
 
-USERS_READ = 64  # users whose inputs are in memory at once
+USERS_ADOPTED = 2_000  # users in one transaction
 
 
-def users_in_order(engine: Engine, order: str, most: int | None) -> list[int]:
-    """Keys of the first `most` users (None: all) with partitions; `order` is "newest" or "active"."""
-    with engine.connect() as connection:
-        found = connection.execute(query("interest/users_in_order"), {"learn_order": order, "max_users": most})
-        return [row.user_key for row in found]
+@dataclass(frozen=True)
+class Result:
+    """An answer with its call.
 
-
-def users_named(engine: Engine, user_ids: Sequence[str]) -> list[int]:
-    """Keys of these users.
-
-    Raises:
-        InputError: one is unknown; names it.
+    Attributes:
+        call: that was answered.
+        answer: of the model.
+        prompt: as it was sent.
+        left_out: oldest behaviours the prompt was sent without.
     """
+
+    call: Call
+    answer: Answer
+    prompt: str
+    left_out: int
+
+
+def name_version(engine: Engine, knowledge: Knowledge) -> None:
+    """Write down what the version's texts are made with, once."""
+    row = {
+        "knowledge_version": knowledge.version,
+        "model": knowledge.model,
+        "summary_prompt": knowledge.templates["summary"].version,
+        "shift_prompt": knowledge.templates["shift"].version,
+        "parameters": json.dumps(knowledge.parameters),
+        "recipe": json.dumps(knowledge.recipe),
+        "registered": json.dumps(knowledge.registered),
+    }
+    with engine.begin() as connection:
+        connection.execute(query("interest/add_version"), row)
+
+
+def adopt(engine: Engine, knowledge: Knowledge, user_keys: Sequence[int]) -> int:
+    """Take over the summaries of these users that another version asked for in the same words; how many."""
+    adopted = 0
+    version = {"knowledge_version": knowledge.version, "summary_origin": knowledge.summary_origin}
+    for keys in batches(user_keys, USERS_ADOPTED):
+        with engine.begin() as connection:
+            adopted += connection.execute(query("interest/adopt"), {"user_keys": keys, **version}).rowcount
+    return adopted
+
+
+def release(engine: Engine, knowledge: Knowledge, user_keys: Sequence[int]) -> int:
+    """Let calls of these users that were set aside be asked again; how many."""
+    with engine.begin() as connection:
+        asked = {"user_keys": list(user_keys), "knowledge_version": knowledge.version}
+        return connection.execute(query("interest/release"), asked).rowcount
+
+
+def spent(engine: Engine, run_id: str) -> tuple[int, int]:
+    """Calls and tokens of a run so far."""
     with engine.connect() as connection:
-        rows = connection.execute(query("interest/users_named"), {"user_ids": list(user_ids)})
-        found = {row.user_id: row.user_key for row in rows}
-    for user_id in user_ids:
-        if user_id not in found:
-            raise InputError(f"There is no user {user_id!r}: check the id, or ingest the user's behaviours first.")
-    return [found[user_id] for user_id in dict.fromkeys(user_ids)]
-
-
-def pending(engine: Engine, knowledge: Knowledge, user_keys: Sequence[int]) -> tuple[int, int]:
-    """Summaries and shifts of these users that a run can still bring."""
-    with engine.connect() as connection:
-        row = connection.execute(
-            query("interest/pending"), {"user_keys": list(user_keys), "knowledge_version": knowledge.version}
-        ).one()
-    return row.summaries, row.shifts
-
-
-def work(engine: Engine, knowledge: Knowledge, user_keys: Sequence[int]) -> Iterator[UserWork]:
-    """Partitions, texts and inputs of these users, in their order, read some users at a time."""
-    for keys in _batches(user_keys, USERS_READ):
-        parameters = {"user_keys": keys, "knowledge_version": knowledge.version}
-        # one snapshot: a prompt shows profiles as they were at one moment, so it can be reproduced
-        with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
-
-            def read(name: str, connection: Connection = connection, parameters: Any = parameters) -> list[Any]:
-                return list(connection.execute(query(f"interest/{name}"), parameters))
-
-            users = {row.user_key: row for row in connection.execute(query("interest/attributes"), {"user_keys": keys})}
-            partitions, behaviors, quarantined = read("partitions"), read("behaviors"), read("quarantined")
-        inputs: dict[tuple[int, int], list[Behavior]] = {}
-        for row in behaviors:
-            inputs.setdefault((row.user_key, row.partition_no), []).append(
-                Behavior(row.title, row.attributes, row.kind, row.rating, row.play_seconds)
-            )
-        of_user: dict[int, list[Partition]] = {}
-        for row in partitions:
-            of_user.setdefault(row.user_key, []).append(
-                Partition(row.partition_no, row.summary, row.has_shift,
-                          tuple(inputs.get((row.user_key, row.partition_no), ())))
-            )  # fmt: skip
-        aside: dict[int, set[str]] = {}
-        for row in quarantined:
-            aside.setdefault(row.user_key, set()).add(row.call_key)
-        for key in keys:
-            if key in users and key in of_user:
-                yield UserWork(key, users[key].user_id, users[key].attributes, tuple(of_user[key]),
-                               frozenset(aside.get(key, ())))  # fmt: skip
-
-
-def _batches(keys: Sequence[int], size: int) -> Iterator[list[int]]:
-    for start in range(0, len(keys), size):
-        yield list(keys[start : start + size])
+        row = connection.execute(query("interest/spent"), {"run_id": run_id}).one()
+    return row.calls, row.tokens
 
 
 class Ledger:
     """Claims and results of one run, on one connection whose end gives every claim back."""
 
     def __init__(self, engine: Engine, knowledge: Knowledge, run_id: str) -> None:
-        """Open the connection and name the knowledge version."""
+        """Open the connection."""
         self._version = knowledge.version
         self._run_id = run_id
         self._claimed: dict[str, Call] = {}
         self._connection = engine.connect()
-        with self._connection.begin():
-            self._connection.execute(
-                query("interest/add_version"),
-                {
-                    "knowledge_version": knowledge.version,
-                    "model": knowledge.model,
-                    "summary_prompt": knowledge.templates["summary"].version,
-                    "shift_prompt": knowledge.templates["shift"].version,
-                    "parameters": json.dumps(knowledge.parameters),
-                },
-            )
 
     def close(self, reason: str) -> None:
         """Give back what is still claimed (`failed` for `reason`) and end the connection, which frees its locks."""
         with suppress(SQLAlchemyError):  # a lost connection has given everything back already
-            for call in list(self._claimed.values()):
-                self.give_up(call, "failed", reason)
+            if self._claimed:
+                self.give_up([(call, reason, Spent()) for call in self._claimed.values()], "failed")
         self._connection.close()
 
-    def claim(self, call: Call) -> bool:
-        """Write the call down as running; False when another learner makes it, or its text is there already."""
+    def claim(self, calls: Sequence[Call]) -> set[str]:
+        """Write calls down as running; returns the keys of those that are now ours. The rest is made by another
+        learner, or its texts are there already, or it was set aside."""
+        locks = {self._lock(call): call for call in calls}
         with self._connection.begin():
-            if not self._execute("lock_call", lock=self._lock(call)).scalar_one():
-                return False
-        with self._connection.begin():  # its own snapshot: what the lock's last holder committed is visible
-            claimed = self._execute(
-                "claim", call_key=call.key, run_id=self._run_id, **_place(call), knowledge_version=self._version
-            ).first()
-            if claimed is None:
-                self._execute("unlock_call", lock=self._lock(call))
-                return False
-        self._claimed[call.key] = call
-        return True
+            held = {row.lock for row in self._execute("lock_calls", locks=list(locks)) if row.locked}
+        ours = [call for lock, call in locks.items() if lock in held]
+        claimed: set[str] = set()
+        if ours:
+            with self._connection.begin():  # its own snapshot: what the locks' last holders committed is visible
+                claimed = set(
+                    self._execute(
+                        "claim",
+                        run_id=self._run_id,
+                        knowledge_version=self._version,
+                        call_keys=[call.key for call in ours],
+                        prompt_characters=[len(call.prompt) for call in ours],
+                        **_places(ours),
+                    ).scalars()
+                )
+        self._claimed.update((call.key, call) for call in ours if call.key in claimed)
+        self._unlock([call for call in ours if call.key not in claimed])
+        return claimed
 
-    def store(self, call: Call, answer: Answer) -> None:
-        """Keep the text and close its call, in one transaction."""
+    def store(self, results: Sequence[Result]) -> None:
+        """Keep texts and close their calls, in one transaction."""
+        calls, answers = [result.call for result in results], [result.answer for result in results]
         with self._connection.begin():
             self._execute(
-                "add_text", **_place(call), knowledge_version=self._version, text=answer.text,
-                input_sha256=call.input_sha256, prompt_tokens=answer.prompt_tokens,
-                completion_tokens=answer.completion_tokens, latency_seconds=answer.latency_seconds,
-                finish_reason=answer.finish_reason,
-            )  # fmt: skip
-            self._finish(call, "done", None)
+                "add_texts",
+                knowledge_version=self._version,
+                texts=[answer.text for answer in answers],
+                inputs_sha256=[digest(result.prompt) for result in results],
+                left_out=[result.left_out for result in results],
+                prompt_tokens=[answer.prompt_tokens for answer in answers],
+                completion_tokens=[answer.completion_tokens for answer in answers],
+                latency_seconds=[answer.latency_seconds for answer in answers],
+                finish_reasons=[answer.finish_reason for answer in answers],
+                **_places(calls),
+            )
+            self._finish(calls, "done", [None] * len(calls), [(each.server, each.spent) for each in answers])
+        self._let_go(calls)
 
-    def give_up(self, call: Call, state: Literal["failed", "quarantined"], error: str) -> None:
-        """Close a call without a text: `failed` is asked again by the next run, `quarantined` is not."""
+    def give_up(self, lost: Sequence[tuple[Call, str, Spent]], state: Literal["failed", "quarantined"]) -> None:
+        """Close calls without a text: `failed` is asked again by the next run, `quarantined` is not."""
+        calls = [call for call, _, _ in lost]
         with self._connection.begin():
-            self._finish(call, state, error[:1000])
+            self._finish(calls, state, [error[:1000] for _, error, _ in lost], [(None, spent) for _, _, spent in lost])
+        self._let_go(calls)
 
-    def _finish(self, call: Call, state: str, error: str | None) -> None:
-        self._execute("finish_call", call_key=call.key, state=state, error=error)
-        self._execute("unlock_call", lock=self._lock(call))
-        self._claimed.pop(call.key, None)
+    def _finish(
+        self,
+        calls: Sequence[Call],
+        state: str,
+        errors: Sequence[str | None],
+        made: Sequence[tuple[str | None, Spent]],
+    ) -> None:
+        self._execute(
+            "finish_calls",
+            state=state,
+            call_keys=[call.key for call in calls],
+            errors=list(errors),
+            servers=[server for server, _ in made],
+            prompt_tokens=[cost.prompt_tokens for _, cost in made],
+            completion_tokens=[cost.completion_tokens for _, cost in made],
+        )
+
+    def _let_go(self, calls: Sequence[Call]) -> None:
+        """Unlock after the commit: whoever takes a lock must see what its last holder wrote."""
+        self._unlock(calls)
+        for call in calls:
+            self._claimed.pop(call.key, None)
+
+    def _unlock(self, calls: Sequence[Call]) -> None:
+        if calls:
+            with self._connection.begin():
+                self._execute("unlock_calls", locks=[self._lock(call) for call in calls])
 
     def _lock(self, call: Call) -> int:
         """Advisory lock number of the text, not of the call: learners that read different profiles ask different
@@ -161,5 +179,9 @@ class Ledger:
         return self._connection.execute(query(f"interest/{name}"), parameters)
 
 
-def _place(call: Call) -> dict[str, Any]:
-    return {"user_key": call.user_key, "partition_no": call.partition_no, "kind": call.kind}
+def _places(calls: Sequence[Call]) -> Mapping[str, list[Any]]:
+    return {
+        "user_keys": [call.user_key for call in calls],
+        "partition_nos": [call.partition_no for call in calls],
+        "kinds": [call.kind for call in calls],
+    }

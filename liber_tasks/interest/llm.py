@@ -1,32 +1,34 @@
 """Client of the LLM server: one chat completion at a time, with the patience and the limits a long run needs.
 
-Speaks the OpenAI dialect that TGI, vLLM, SGLang and llama.cpp share. `huggingface_hub` retries nothing, waits forever
-and raises one error type for every status; what a status means for a call is decided here, and only here.
+`huggingface_hub` retries nothing, waits forever and raises one error type for every status; what a status means for a
+call is decided here, and only here.
 """
 
 import asyncio
 import random
+import ssl
 import time
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import httpx2
-from huggingface_hub import AsyncInferenceClient, set_async_client_factory
 from huggingface_hub.errors import HfHubHTTPError, InferenceTimeoutError
 
 from liber_tasks.config import Settings
 from liber_tasks.errors import LiberError, ServiceUnavailable
-from liber_tasks.interest.pace import Pace
-from liber_tasks.interest.replicas import Replicas
+from liber_tasks.interest.answers import FREE, Answer, Fault, NoAnswer, Spent, answer_text
+from liber_tasks.interest.dialects import WRAPPING_TOKENS
+from liber_tasks.interest.pace import Pace, retry_after
+from liber_tasks.interest.replicas import Replica, Replicas
 
 TRIES = 3  # of one call that fails or answers nothing; waiting for a server that is down or full does not count
 FIRST_WAIT = 0.5  # seconds; doubled with each try
 LONGEST_WAIT = 8.0
-CONNECT_SECONDS = 10.0
 PROBE = "Answer with the word yes."
+PROBE_TOKENS = 4
 UNREACHABLE = "cannot be reached: start it or set LIBER_LLM_URL"
 _OVERLOADED = (429, 503)
 _POISON = (400, 413, 422)
@@ -35,67 +37,54 @@ _MISCONFIGURED = {
     403: "LIBER_LLM_TOKEN may not use this model",
     404: "check LIBER_LLM_URL and LIBER_LLM_MODEL",
 }
+_Result = TypeVar("_Result")
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What the model wrote.
+class _CallError(LiberError):
+    """One call's own failure, with what it cost."""
 
-    Attributes:
-        text: without surrounding white space; never empty.
-        prompt_tokens: as the server counted them; None when it does not.
-        completion_tokens: likewise.
-        latency_seconds: of the successful try, queueing in the server included.
-        finish_reason: "stop", or "length" when `max_tokens` cut the text.
-    """
-
-    text: str
-    prompt_tokens: int | None
-    completion_tokens: int | None
-    latency_seconds: float
-    finish_reason: str | None
+    def __init__(self, reason: str, spent: Spent = FREE) -> None:
+        super().__init__(reason)
+        self.spent = spent
 
 
-class CallPoison(LiberError):
-    """The server refuses this very prompt, or has nothing to say to it: asking again will not help."""
+class CallPoison(_CallError):
+    """The server refuses this very prompt, or has nothing valid to say to it: asking again will not help."""
 
 
-class CallFailed(LiberError):
+class CallFailed(_CallError):
     """The server failed on this call several times: a later run may try again."""
 
 
 class _TryAgain(Exception):
-    """One try failed; `spent` says whether it counts against `TRIES`."""
+    """One try failed. It may count against `TRIES`; `fault` is what was wrong with an answer."""
 
-    def __init__(self, reason: str, *, spent: bool = True, empty: bool = False) -> None:
+    def __init__(
+        self, reason: str, *, counts: bool = True, fault: Fault | None = None, spent: Spent = FREE
+    ) -> None:  # fmt: skip
         super().__init__(reason)
+        self.counts = counts
+        self.fault = fault
         self.spent = spent
-        self.empty = empty
 
 
 class LlmClient:
     """Chat completions at temperature 0 from one server or several replicas; use as an asynchronous context manager."""
 
     def __init__(self, settings: Settings) -> None:
-        """Take `llm_url`, `llm_model`, `llm_token`, `llm_timeout`, `llm_patience`, `llm_in_flight` from settings.
+        """Take `llm_*` from settings; connect nothing yet.
 
         Raises:
-            InputError: LIBER_LLM_URL is not set or not an HTTP URL.
+            InputError: LIBER_LLM_URL is not set or not an HTTP URL, or LIBER_LLM_CA_FILE is no certificate.
         """
         self._url = settings.require("llm_url")
         self._settings = settings
         self._pace = Pace(settings.llm_in_flight)
+        self._replicas = Replicas(settings)
         self._proven = False  # one call was answered
         self._waiting_since: float | None = None  # since when every call met a server that is down or full
-        # Its default client bounds the pool and refuses to work where HF_HUB_OFFLINE is set, also for our own server.
-        set_async_client_factory(lambda: httpx2.AsyncClient(limits=httpx2.Limits(max_connections=None)))
-        timeout = httpx2.Timeout(settings.llm_timeout, connect=min(CONNECT_SECONDS, settings.llm_timeout))
-        token = settings.llm_token.get_secret_value() if settings.llm_token else None
-        # Without a key of ours the library would send the user's own Hugging Face token to this server.
-        self._replicas = Replicas(
-            self._url,
-            lambda url: AsyncInferenceClient(base_url=url, api_key=token or "none", timeout=timeout),  # type: ignore[arg-type]
-        )
+        self._refusals = 0  # in a row
+        self._gave_up: tuple[float, str] = (float("-inf"), "")  # when a call last lost patience, and its last words
 
     async def __aenter__(self) -> Self:
         return self
@@ -106,79 +95,174 @@ class LlmClient:
         await self._replicas.close()
 
     async def complete(self, prompt: str, max_tokens: int) -> Answer:
-        """The model's answer.
+        """The model's answer, validated; constrained by a schema if `llm_guided` and the server offers it.
 
         Args:
             prompt: of the user; no system prompt is sent, many chat templates refuse one.
-            max_tokens: bound of the answer.
+            max_tokens: bound of the text; the JSON around a guided one comes on top.
 
         Raises:
-            CallPoison: only this prompt is refused, or its answers are empty.
+            CallPoison: only this prompt is refused, or every answer to it is invalid.
             CallFailed: errors of the server, or answers that cannot be read, `TRIES` times.
             ServiceUnavailable: the server is down or full for longer than `llm_patience`.
-            LiberError: the server refuses every call.
+            LiberError: the server refuses every call, or replicas serve different models.
         """
-        spent = waits = 0
+        try:
+            answer, thrown = await self._patiently(lambda replica: self._chat(replica, prompt, max_tokens))
+        except CallPoison as error:
+            cause = error.__cause__
+            if not isinstance(cause, _TryAgain) or cause.fault == "free":
+                await self._prove()
+            raise
+        self._proven = True
+        return replace(answer, spent=thrown + answer.spent)
+
+    async def excess(self, prompt: str, max_tokens: int) -> int:
+        """Tokens that a prompt is over what the server takes; 0: it fits, or the server cannot tell.
+
+        The server is asked only about prompts that may be too long: a token is at least one byte.
+
+        Raises:
+            CallFailed, ServiceUnavailable, LiberError: as `complete`.
+        """
+
+        async def over(replica: Replica) -> int:
+            served = await self._replicas.served(replica)
+            room = self._room(max_tokens, guided=bool(served.guidance))
+            if served.surely_takes(prompt, room):
+                return 0
+            count = await self._replicas.count(replica, prompt)
+            return 0 if count is None else served.over(count, room)
+
+        known = self._replicas.known()
+        if known and known.surely_takes(prompt, self._room(max_tokens, guided=True)):
+            return 0
+        return (await self._patiently(over))[0]
+
+    def _room(self, max_tokens: int, *, guided: bool) -> int:
+        return max_tokens + (WRAPPING_TOKENS if guided and self._settings.llm_guided else 0)
+
+    async def _chat(self, replica: Replica, prompt: str, max_tokens: int) -> Answer:
+        """One question to one server."""
+        served = await self._replicas.served(replica)
+        guidance: dict[str, Any] = served.guidance if self._settings.llm_guided else {}
+        begun = time.monotonic()
+        output = await replica.client.chat_completion(
+            [{"role": "user", "content": prompt}], model=self._settings.llm_model,
+            max_tokens=self._room(max_tokens, guided=bool(guidance)), temperature=0, **guidance,
+        )  # fmt: skip
+        latency = time.monotonic() - begun
+        usage = getattr(output, "usage", None)
+        tokens = (getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None))
+        spent = Spent(*(count if isinstance(count, int) else 0 for count in tokens))
+        try:
+            choice = output.choices[0]
+            content = choice.message.content
+            if content is not None and not isinstance(content, str):
+                raise ValueError(f"content is {type(content).__name__}")
+            text = answer_text(content, prompt, guided=bool(guidance), cut=choice.finish_reason == "length")
+        except NoAnswer as error:
+            raise _TryAgain(str(error), fault=error.fault, spent=spent) from error
+        except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
+            raise _TryAgain(_unreadable(error), spent=spent) from error
+        server = f"{served.dialect} {served.model}"
+        return Answer(text, *tokens, latency, choice.finish_reason, spent, server, bool(guidance))
+
+    async def _patiently(self, work: Callable[[Replica], Awaitable[_Result]]) -> tuple[_Result, Spent]:
+        """Its result, and what tries cost that were thrown away."""
+        begun, thrown, tries = time.monotonic(), Spent(), 0
         while True:
             try:
                 async with self._pace.slot() as started:
-                    answer = await self._try(prompt, max_tokens, started)
+                    if self._gave_up[0] >= begun:  # while this one waited: do not try the server's death once each
+                        raise ServiceUnavailable(self._gave_up[1])
+                    return await self._attempt(work, started), thrown
             except _TryAgain as error:
-                spent += error.spent
-                if spent >= TRIES:
-                    raise (CallPoison if error.empty else CallFailed)(str(error)) from error
-                await asyncio.sleep(min(LONGEST_WAIT, FIRST_WAIT * 2**waits) * random.uniform(0.5, 1.0))
-                waits += 1
-                continue
-            except CallPoison:
-                await self._prove()
+                thrown += error.spent
+                if not error.counts:
+                    continue  # the pace makes it wait
+                tries += 1
+                if tries >= TRIES:
+                    raise (CallPoison if error.fault else CallFailed)(str(error), thrown) from error
+                await asyncio.sleep(self._backoff(tries - 1))
+            except CallPoison as error:
+                error.spent = thrown + error.spent
                 raise
-            self._proven = True
-            return answer
 
-    async def _try(self, prompt: str, max_tokens: int, started: float) -> Answer:
-        """One request, its outcome told to the pace."""
-        try:
-            async with asyncio.timeout(self._settings.llm_timeout):
-                with self._replicas.pick() as client:
-                    output = await client.chat_completion(
-                        [{"role": "user", "content": prompt}],
-                        model=self._settings.llm_model, max_tokens=max_tokens, temperature=0,
-                    )  # fmt: skip
-            answer = _read(output, time.monotonic() - started)
-        except HfHubHTTPError as error:
-            raise self._judged(error, started) from error
-        except (InferenceTimeoutError, TimeoutError) as error:
-            if isinstance(error.__cause__, httpx2.ConnectTimeout):
-                raise self._wait(UNREACHABLE, started, 0) from error
-            raise _TryAgain(f"no answer within {self._settings.llm_timeout:g} s (LIBER_LLM_TIMEOUT)") from error
-        except httpx2.ConnectError as error:
-            raise self._wait(UNREACHABLE, started, 0) from error
-        except httpx2.HTTPError as error:
-            raise _TryAgain(f"the connection broke: {type(error).__name__} {error}".strip()) from error
-        except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
-            raise _TryAgain(f"the answer cannot be read: {type(error).__name__} {error}") from error
-        self._waiting_since = None
+    async def _attempt(self, work: Callable[[Replica], Awaitable[_Result]], started: float) -> _Result:
+        """One try, its outcome told to pace and replicas."""
+        with self._replicas.pick() as replica:
+            try:
+                async with asyncio.timeout(self._settings.llm_timeout):
+                    result = await work(replica)
+            except _TryAgain:  # it answered, if nothing of use
+                self._answered(replica)
+                raise
+            except (HfHubHTTPError, httpx2.HTTPStatusError) as error:
+                raise self._judged(error, replica, started) from error
+            except (InferenceTimeoutError, TimeoutError, httpx2.TimeoutException) as error:
+                if isinstance(error.__cause__ or error, httpx2.ConnectTimeout):
+                    raise self._gone(replica, started) from error
+                raise _TryAgain(f"no answer within {self._settings.llm_timeout:g} s (LIBER_LLM_TIMEOUT)") from error
+            except httpx2.ConnectError as error:
+                if secure := _in_chain(error, ssl.SSLError):
+                    raise LiberError(
+                        f"The LLM server at {replica.url} cannot be trusted ({secure}): set LIBER_LLM_CA_FILE to the "
+                        "certificate of the authority that signed its key, or check LIBER_LLM_URL."
+                    ) from error
+                raise self._gone(replica, started) from error
+            except httpx2.HTTPError as error:
+                raise _TryAgain(f"the connection broke: {type(error).__name__} {error}".strip()) from error
+            except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
+                if status := _in_chain(error, httpx2.HTTPStatusError):  # whose body the library cannot read
+                    raise self._judged(status, replica, started) from error
+                raise _TryAgain(_unreadable(error)) from error
+            self._answered(replica)
+            return result
+
+    def _answered(self, replica: Replica) -> None:
+        self._waiting_since, self._refusals = None, 0
         self._pace.answered()
-        if not answer.text:
-            raise _TryAgain("the answer is empty", empty=True)
-        return answer
+        self._replicas.answered(replica)
 
-    def _judged(self, error: HfHubHTTPError, started: float) -> Exception:
+    def _judged(self, error: HfHubHTTPError | httpx2.HTTPStatusError, replica: Replica, started: float) -> Exception:
         """What an HTTP status means for the call."""
-        status = error.response.status_code
-        reason = f"HTTP {status}: {' '.join(str(error.server_message or error).split())[:300]}"
+        response = error.response
+        status = response.status_code
+        message = getattr(error, "server_message", None) or response.text or error
+        reason = f"HTTP {status}: {' '.join(str(message).split())[:300]}"
         if status in _OVERLOADED:
-            pause = retry_after(error.response.headers.get("Retry-After"), datetime.now(UTC))
-            self._pace.overloaded(started, FIRST_WAIT if pause is None else pause)
-            return self._wait(f"is overloaded ({reason})", started, pause or 0)
+            asked = retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
+            # Of several servers one that is loading is left out, the others go on as before.
+            all_rest = self._replicas.rest(replica) if status == 503 else True
+            outcome = self._wait(f"is overloaded ({reason})", started, asked or 0)
+            if all_rest and isinstance(outcome, _TryAgain):
+                self._pace.overloaded(started, self._pause() if asked is None else asked)
+            return outcome
         self._waiting_since = None
         if status in _POISON:
             return CallPoison(reason)
         if status >= 500 or status in (408, 424):  # TGI answers 424 when generation fails
             return _TryAgain(reason)
         hint = _MISCONFIGURED.get(status, "it does not speak the OpenAI chat API")
-        return LiberError(f"The LLM server at {self._url} refuses calls ({reason}): {hint}.")
+        return LiberError(f"The LLM server at {replica.url} refuses calls ({reason}): {hint}.")
+
+    def _gone(self, replica: Replica, started: float) -> Exception:
+        """The server takes no connection."""
+        all_rest = self._replicas.rest(replica, gone=True)
+        outcome = self._wait(UNREACHABLE, started, 0)
+        if all_rest and isinstance(outcome, _TryAgain):
+            self._pace.down(started, self._pause())
+        return outcome
+
+    def _pause(self) -> float:
+        """Before the next call, of all; longer with each refusal in a row."""
+        self._refusals += 1
+        return self._backoff(self._refusals - 1)
+
+    @staticmethod
+    def _backoff(waits: int) -> float:
+        return min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(waits, 10)) * random.uniform(0.5, 1.0)
 
     def _wait(self, state: str, started: float, pause: float) -> Exception:
         """Patience with a server that takes no call at all; an answer to any call restores it."""
@@ -186,8 +270,9 @@ class LlmClient:
         if self._waiting_since is None:
             self._waiting_since = started
         if now - self._waiting_since > self._settings.llm_patience + pause:
-            return ServiceUnavailable(f"LLM server at {self._url} {state}; nothing is lost, re-run to continue.")
-        return _TryAgain(state, spent=False)
+            self._gave_up = (now, f"LLM server at {self._url} {state}; nothing is lost, re-run to continue.")
+            return ServiceUnavailable(self._gave_up[1])
+        return _TryAgain(state, counts=False)
 
     async def _prove(self) -> None:
         """Tell a poisonous prompt from a server that refuses all of them: it must answer a harmless one."""
@@ -195,46 +280,23 @@ class LlmClient:
             return
         try:
             async with self._pace.slot() as started:
-                await self._try(PROBE, 4, started)
+                await self._attempt(lambda replica: self._chat(replica, PROBE, PROBE_TOKENS), started)
         except CallPoison as error:
-            raise LiberError(
-                f"The LLM server at {self._url} refuses every call ({error}): check LIBER_LLM_MODEL and the server."
-            ) from error
-        except _TryAgain:
-            pass
+            reason = f"refuses every call ({error}): check LIBER_LLM_MODEL, LIBER_LLM_GUIDED and the server"
+            raise LiberError(f"The LLM server at {self._url} {reason}.") from error
+        except _TryAgain as error:
+            if error.fault == "free":
+                reason = "ignores the schema it is asked for: set LIBER_LLM_GUIDED=false"
+                raise LiberError(f"The LLM server at {self._url} {reason}.") from error
         self._proven = True
 
 
-def _read(output: object, latency: float) -> Answer:
-    choice = output.choices[0]  # type: ignore[attr-defined]
-    usage = getattr(output, "usage", None)
-    text = choice.message.content
-    if text is not None and not isinstance(text, str):
-        raise ValueError(f"content is {type(text).__name__}")
-    return Answer(
-        text=(text or "").replace("\0", "").strip(),
-        prompt_tokens=getattr(usage, "prompt_tokens", None),
-        completion_tokens=getattr(usage, "completion_tokens", None),
-        latency_seconds=latency,
-        finish_reason=choice.finish_reason,
-    )
+def _unreadable(error: Exception) -> str:
+    return f"the answer cannot be read: {type(error).__name__} {error}"
 
 
-def retry_after(header: str | None, now: datetime) -> float | None:
-    """Seconds that a Retry-After header asks for (a number or an HTTP date); None when it asks for nothing.
-
-    Args:
-        header: its value.
-        now: with time zone.
-    """
-    if header is None:
-        return None
-    try:
-        seconds = float(header)
-    except ValueError:
-        try:
-            moment = parsedate_to_datetime(header)
-        except ValueError:
-            return None
-        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now.timestamp()
-    return max(0.0, seconds) if seconds < float("inf") else None
+def _in_chain(error: BaseException | None, kind: type[_Result]) -> _Result | None:
+    """The first of a kind among an error and its causes."""
+    while error is not None and not isinstance(error, kind):
+        error = error.__cause__ or error.__context__
+    return error

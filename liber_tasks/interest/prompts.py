@@ -1,78 +1,67 @@
-"""Prompts as versioned data: templates, domain packs, and what names a text's origin (paper, section 3.3, Figure 3)."""
+"""Prompts as versioned data: templates, and what names a text's origin (paper, section 3.3, Figure 3)."""
 
 import hashlib
 import json
 import re
-import tomllib
-import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from string import Template
 from typing import Any, Literal
 
 from liber_tasks.config import Settings
 from liber_tasks.errors import InputError
+from liber_tasks.interest.domain import Domain, domain, pack
 
 Kind = Literal["summary", "shift"]
-FOLDER = Path(__file__).parent
+Style = Literal["grounded", "titles"]
+Variant = Literal["full", "no_shift", "no_partition"]
+KINDS: tuple[Kind, ...] = ("summary", "shift")
 TITLE_CHARACTERS = 100
-ATTRIBUTE_CHARACTERS = 40
 TEXT_CHARACTERS = 1200
-HISTORY_CHARACTERS = 4000  # with the rest, within 2048 tokens of common tokenizers
-# Models mark turns with <|...|>, <s> or [INST]; servers would read such a title as a mark.
-_MARKS = str.maketrans("<>[]|", "()()/")
-_FIELD = re.compile(r"{(\w+)}")
+HISTORY_CHARACTERS = 8000  # a bound against junk; what the server can take is asked there
+WORDING = 1  # of the code that words prompts: count up when the same inputs give other words
+# Variables of a template: those it must have, and those it may have.
+VARIABLES: dict[Kind, tuple[frozenset[str], frozenset[str]]] = {
+    "summary": (frozenset({"history"}), frozenset({"items", "factors", "user", "history", "facts"})),
+    "shift": (frozenset({"previous", "current"}), frozenset({"items", "factors", "previous", "current"})),
+}
+_VARIABLE = re.compile(r"{{\s*(\w+)\s*}}")  # as MLflow's prompt registry writes them
+_FOLDER = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
 class PromptTemplate:
-    """A template file; its version changes with its text."""
+    """A template; its version changes with its text.
 
-    name: str
+    Attributes:
+        name: summary or shift.
+        text: with {{variables}}.
+        uri: where it is in MLflow's prompt registry; None: not there.
+    """
+
+    name: Kind
     text: str
+    uri: str | None = field(default=None, compare=False)
 
     @property
     def version(self) -> str:
         """Name and digest, as kept with every text."""
         return f"{self.name}/{_digest(self.text)[:8]}"
 
+    @property
+    def variables(self) -> frozenset[str]:
+        """Names between the braces."""
+        return frozenset(_VARIABLE.findall(self.text))
+
     def render(self, **parts: str) -> str:
-        """The prompt. Parts are inserted once and never read as template."""
-        return Template(self.text).substitute(parts).strip()
-
-
-@dataclass(frozen=True)
-class Domain:
-    """How a catalogue is worded. Pieces are texts with `{attribute}`; without the attribute a piece is left out."""
-
-    name: str
-    items: str
-    factors: str  # the paper's dataset-specific factors
-    user: tuple[str, ...]
-    item: tuple[str, ...]
-    facts: str  # attribute of items that is counted
-    liked: float
-    disliked: float
-    response: dict[str, tuple[str, ...]]
-    words: dict[str, dict[str, str]]
-    digest: str
-
-    def fill(self, pieces: Sequence[str], values: Mapping[str, Any], limit: int = ATTRIBUTE_CHARACTERS) -> list[str]:
-        """The pieces whose attributes are all there, filled in."""
-        filled = []
-        for piece in pieces:
-            found = {name: self._word(name, values.get(name), limit) for name in _FIELD.findall(piece)}
-            if all(found.values()):
-                filled.append(_FIELD.sub(lambda field, found=found: found[field[1]], piece))  # type: ignore[misc]
-        return filled
-
-    def _word(self, name: str, value: Any, limit: int) -> str:
-        if value is None:
-            return ""
-        plain = clean(", ".join(map(str, value)) if isinstance(value, list) else str(value), limit)
-        return self.words.get(name, {}).get(plain, plain)
+        """The prompt. Parts are inserted once and never read as template; a line whose only parts are empty goes."""
+        lines = []
+        for line in self.text.strip().splitlines():
+            names = _VARIABLE.findall(line)
+            if not names or any(parts[name] for name in names):
+                lines.append(_VARIABLE.sub(lambda found: parts[found[1]], line))
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True)
@@ -80,18 +69,24 @@ class Knowledge:
     """What texts are made with; a row of liber.knowledge_version.
 
     Attributes:
-        version: readable name with a digest of all that follows.
         model: name sent to the server.
         domain: wording of the catalogue.
         templates: by kind.
         max_tokens: bound of an answer, by kind.
+        style: what a summary's prompt shows of the history.
+        variant: of the paper's ablation (sections 4.4 and 4.6).
+        length: behaviours a prompt of variant no_partition shows.
+        guided: output by a JSON schema where the server offers it.
     """
 
-    version: str
     model: str
     domain: Domain
-    templates: dict[Kind, PromptTemplate]
-    max_tokens: dict[Kind, int]
+    templates: Mapping[Kind, PromptTemplate]
+    max_tokens: Mapping[Kind, int]
+    style: Style = "grounded"
+    variant: Variant = "full"
+    length: int | None = None
+    guided: bool = True
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -99,100 +94,150 @@ class Knowledge:
         return {
             "domain": f"{self.domain.name}/{self.domain.digest[:8]}",
             "temperature": 0,
-            "max_tokens": self.max_tokens,
-            "history_characters": HISTORY_CHARACTERS,
+            "max_tokens": dict(self.max_tokens),
+            "style": self.style,
+            "variant": self.variant,
+            "length": self.length,
+            "guided": self.guided,
+            "wording": WORDING,
+            "summary_origin": self.summary_origin,
         }
+
+    @property
+    def summary_origin(self) -> str:
+        """Digest of what shapes a summary: versions with equal ones ask the same, so they share the answers."""
+        shaping = [self.model, self.templates["summary"].version, self.domain.digest, self.max_tokens["summary"],
+                   self.style, self.length, self.guided, WORDING]  # fmt: skip
+        return _digest(_json(shaping))[:16]
+
+    @property
+    def version(self) -> str:
+        """Readable name with a digest of all that shapes a text."""
+        prompts = [self.templates[kind].version for kind in KINDS]
+        name = re.sub(r"[^A-Za-z0-9.]+", "-", self.model.rsplit("/", 1)[-1]).strip("-")[:40] or "model"
+        return f"{name}-{self.domain.name}-{_digest(_json([self.model, prompts, self.parameters]))[:10]}"
+
+    @property
+    def has_shift(self) -> bool:
+        """Whether the cascade goes on from summaries to shifts."""
+        return self.variant == "full"
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What `knowledge_of` makes this again from, whatever files are installed then."""
+        return {
+            "templates": {kind: self.templates[kind].text for kind in KINDS},
+            "domain": self.domain.model_dump(mode="json"),
+        }
+
+    @property
+    def registered(self) -> dict[str, str]:
+        """Where the templates are in MLflow's prompt registry."""
+        return {kind: uri for kind in KINDS if (uri := self.templates[kind].uri)}
 
 
 @dataclass(frozen=True)
 class Call:
-    """One question to the LLM. Equal keys mean the same question about the same partition."""
+    """One question to the LLM. Equal keys mean the same question about the same partition.
+
+    Attributes:
+        key: digest of everything that may change the answer.
+        user_id: whose partition it is about.
+        user_key: of the same user.
+        partition_no: j of P_j.
+        kind: summary or shift.
+        prompt: whole, before the server's context shortens it.
+        max_tokens: bound of the answer.
+        shortened: renders the prompt without the so many oldest behaviours.
+        behaviors: how many the prompt shows; 0: it cannot be shortened.
+    """
 
     key: str
+    user_id: str
     user_key: int
     partition_no: int
     kind: Kind
     prompt: str
-    input_sha256: str
     max_tokens: int
+    shortened: Callable[[int], str] = field(compare=False, repr=False)
+    behaviors: int
 
 
 def knowledge_version(settings: Settings) -> Knowledge:
-    """Version that these settings make texts with (`llm_model`, `domain`, `*_max_tokens`).
+    """What these settings make texts with.
 
     Raises:
-        InputError: there is no pack for the domain.
+        InputError: there is no such domain pack or prompt.
+        ServiceUnavailable: a prompt is in MLflow's registry and MLflow cannot be reached.
     """
-    bounds: dict[Kind, int] = {"summary": settings.summary_max_tokens, "shift": settings.shift_max_tokens}
-    return knowledge_made_with(settings.llm_model, settings.domain, bounds)
+    templates: dict[Kind, PromptTemplate] = {}
+    for kind, uri in (("summary", settings.summary_prompt), ("shift", settings.shift_prompt)):
+        if uri is None:
+            templates[kind] = template(kind)  # type: ignore[index, arg-type]
+        else:
+            from liber_tasks.interest.registry import load
 
-
-def knowledge_made_with(model: str, domain_name: str, max_tokens: dict[Kind, int]) -> Knowledge:
-    """Version that this model, this pack, these bounds and the installed templates make texts with.
-
-    Raises:
-        InputError: there is no pack for the domain.
-    """
-    pack = domain(domain_name)
-    templates: dict[Kind, PromptTemplate] = {"summary": template("summary"), "shift": template("shift")}
-    unnamed = Knowledge("", model, pack, templates, max_tokens)
-    parts = [model, [prompt.version for prompt in templates.values()], unnamed.parameters]
-    name = re.sub(r"[^A-Za-z0-9.]+", "-", model.rsplit("/", 1)[-1]).strip("-")[:40] or "model"
-    version = f"{name}-{pack.name}-{_digest(_json(parts))[:10]}"
-    return Knowledge(version, model, pack, templates, max_tokens)
-
-
-def call(knowledge: Knowledge, user_key: int, user_id: str, partition_no: int, kind: Kind, prompt: str) -> Call:
-    """The call for a rendered prompt; its key is a digest of everything that may change the answer."""
-    input_sha256 = _digest(prompt)
-    parts = [user_id, partition_no, kind, input_sha256, knowledge.templates[kind].version, knowledge.model,
-             knowledge.parameters]  # fmt: skip
-    return Call(_digest(_json(parts)), user_key, partition_no, kind, prompt, input_sha256, knowledge.max_tokens[kind])
-
-
-@cache
-def template(name: str) -> PromptTemplate:
-    """The template `templates/<name>.txt`."""
-    return PromptTemplate(name, (FOLDER / "templates" / f"{name}.txt").read_text(encoding="utf-8"))
-
-
-@cache
-def domain(name: str) -> Domain:
-    """The pack `domains/<name>.toml`.
-
-    Raises:
-        InputError: there is no such pack; lists those there are.
-    """
-    packs = {file.stem: file for file in sorted((FOLDER / "domains").glob("*.toml"))}
-    if name not in packs:
-        raise InputError(f"LIBER_DOMAIN is {name!r}: choose one of {', '.join(packs)}, or add domains/{name}.toml.")
-    source = packs[name].read_text(encoding="utf-8")
-    read = tomllib.loads(source)
-    return Domain(
-        name=name,
-        items=read["items"],
-        factors=read["factors"],
-        user=tuple(read["user"]),
-        item=tuple(read["item"]),
-        facts=read["facts"],
-        liked=read["liked"],
-        disliked=read["disliked"],
-        response={kind: tuple(pieces) for kind, pieces in read["response"].items()},
-        words=read.get("words", {}),
-        digest=_digest(_json(read)),
+            templates[kind] = load(settings, kind, uri)  # type: ignore[index, arg-type]
+    return Knowledge(
+        model=settings.llm_model,
+        domain=domain(settings.domain),
+        templates=templates,
+        max_tokens={"summary": settings.summary_max_tokens, "shift": settings.shift_max_tokens},
+        style=settings.history_style,
+        variant=settings.learn_variant,
+        length=settings.learn_length if settings.learn_variant == "no_partition" else None,
+        guided=settings.llm_guided,
     )
 
 
-def clean(text: str, limit: int) -> str:
-    """Untrusted text on one line: no control or invisible characters, no chat marks, at most `limit` characters."""
-    visible = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
-    line = " ".join(visible.translate(_MARKS).split())
-    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+def knowledge_of(model: str, parameters: Mapping[str, Any], recipe: Mapping[str, Any]) -> Knowledge:
+    """The knowledge a row of liber.knowledge_version describes.
+
+    Raises:
+        InputError: the recipe holds no domain pack.
+    """
+    return Knowledge(
+        model=model,
+        domain=pack(recipe["domain"], "The domain pack kept with the knowledge version"),
+        templates={kind: PromptTemplate(kind, recipe["templates"][kind]) for kind in KINDS},
+        max_tokens={kind: parameters["max_tokens"][kind] for kind in KINDS},
+        style=parameters["style"],
+        variant=parameters["variant"],
+        length=parameters["length"],
+        guided=parameters["guided"],
+    )
 
 
-def quote(text: str, limit: int) -> str:
-    """Untrusted text as one quoted string: its own quotes and backslashes are escaped, so it cannot end early."""
-    return json.dumps(clean(text, limit), ensure_ascii=False)
+def call_key(knowledge: Knowledge, user_id: str, partition_no: int, kind: Kind, prompt: str) -> str:
+    """Digest of everything that may change the answer to a rendered prompt."""
+    parts = [user_id, partition_no, kind, digest(prompt), knowledge.templates[kind].version, knowledge.model,
+             knowledge.parameters]  # fmt: skip
+    return _digest(_json(parts))
+
+
+@cache
+def template(kind: Kind) -> PromptTemplate:
+    """The installed template `templates/<kind>.txt`."""
+    return PromptTemplate(kind, (_FOLDER / f"{kind}.txt").read_text(encoding="utf-8"))
+
+
+def check_variables(found: PromptTemplate, what: str) -> None:
+    """Refuse a template that cannot be filled.
+
+    Raises:
+        InputError: a variable is missing or unknown; names it, after `what`.
+    """
+    required, allowed = VARIABLES[found.name]
+    for name in sorted(required - found.variables):
+        raise InputError(f"{what} has no {{{{{name}}}}}: a {found.name} prompt cannot do without it.")
+    for name in sorted(found.variables - allowed):
+        known = ", ".join(sorted(allowed))
+        raise InputError(f"{what} has {{{{{name}}}}}, which nothing fills: a {found.name} prompt may use {known}.")
+
+
+def digest(text: str) -> str:
+    """SHA-256 of a text, in hexadecimal digits."""
+    return _digest(text)
 
 
 def _digest(text: str) -> str:

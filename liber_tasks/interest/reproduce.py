@@ -16,10 +16,11 @@ from sqlalchemy import Connection, Engine
 
 from liber_tasks.db import database_errors, query
 from liber_tasks.errors import InputError, LiberError
-from liber_tasks.interest.ledger import users_named
-from liber_tasks.interest.prompts import Call, Kind, Knowledge, call, knowledge_made_with
+from liber_tasks.interest.behavior import Behavior
+from liber_tasks.interest.inputs import users_named
+from liber_tasks.interest.prompts import Kind, Knowledge, digest, knowledge_of
 from liber_tasks.interest.shift import shift_prompt
-from liber_tasks.interest.summary import Behavior, summary_prompt
+from liber_tasks.interest.summary import summary_prompt
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,8 @@ def reproduce(
 
     Raises:
         InputError: there is no such user, or no such text.
-        LiberError: the installed template or domain pack is not the one of the text, or no profile state that is
-            kept gives the prompt's digest.
+        LiberError: what the text was made with was not kept, or no profile state that is kept gives the prompt's
+            digest.
     """
     with (
         database_errors(),
@@ -101,52 +102,39 @@ def reproduce(
                 "for what is learnt, or run `liber learn`."
             )
         what = f"The prompt of {kind} {partition_no} of user {user_id!r}"
-        knowledge = _installed(what, learnt, kind)
+        knowledge = _made_with(what, learnt)
         offers = _summary_prompts if kind == "summary" else _shift_prompts
         tried = 0
         for until, prompt in offers(connection, knowledge, learnt, partition_no):
             tried += 1
-            same: Call = call(knowledge, learnt.user_key, user_id, partition_no, kind, prompt)
-            if same.input_sha256 == learnt.input_sha256:
+            if digest(prompt) == learnt.input_sha256:
                 return Reproduced(
                     user_id, partition_no, kind, learnt.knowledge_version, learnt.model, learnt.parameters, prompt,
-                    same.input_sha256, learnt.text, learnt.asked_at, until,
+                    learnt.input_sha256, learnt.text, learnt.asked_at, until,
                 )  # fmt: skip
     source = f"any of the {tried} profile states kept" if kind == "summary" else "the two summaries stored"
     raise LiberError(
-        f"{what} cannot be reproduced: with the recorded template and domain pack, {source} does not give its digest "
-        f"{learnt.input_sha256[:8]}. A profile changed before its past was kept, or the code that words prompts did: "
-        f"install the release that was in use on {learnt.asked_at:%Y-%m-%d}."
+        f"{what} cannot be reproduced: with the template and domain pack kept with it, {source} does not give its "
+        f"digest {learnt.input_sha256[:8]}. A profile changed before its past was kept, or the code that words prompts "
+        f"did: install the release that was in use on {learnt.asked_at:%Y-%m-%d}."
     )
 
 
-def _installed(what: str, learnt: Any, kind: Kind) -> Knowledge:
-    """What the text was made with, where it is what is installed."""
-    wanted: Mapping[str, Any] = learnt.parameters
-    name = str(wanted["domain"]).partition("/")[0]
-    try:
-        knowledge = knowledge_made_with(learnt.model, name, wanted["max_tokens"])
-    except InputError:
-        raise LiberError(f"{what} needs the domain pack {wanted['domain']}, which is not installed.") from None
-    pairs = (
-        ("template", learnt.template, knowledge.templates[kind].version),
-        ("domain pack", wanted["domain"], knowledge.parameters["domain"]),
-        ("bound of the history", wanted["history_characters"], knowledge.parameters["history_characters"]),
-    )
-    for part, kept, installed in pairs:
-        if kept != installed:
-            raise LiberError(
-                f"{what} was rendered with {part} {kept}, but {installed} is installed: install the release that was "
-                f"in use on {learnt.asked_at:%Y-%m-%d}."
-            )
-    return knowledge
+def _made_with(what: str, learnt: Any) -> Knowledge:
+    """Template, domain pack and style of the text, as kept with its knowledge version."""
+    if learnt.recipe is None:
+        raise LiberError(
+            f"{what} cannot be reproduced: version {learnt.knowledge_version!r} was made before templates and domain "
+            f"packs were kept with it, or elsewhere. Install the release that was in use on {learnt.asked_at:%Y-%m-%d}."
+        )
+    return knowledge_of(learnt.model, learnt.parameters, learnt.recipe)
 
 
 def _summary_prompts(
     connection: Connection, knowledge: Knowledge, learnt: Any, partition_no: int
 ) -> Iterator[tuple[datetime | None, str]]:
     """The prompt with each state of the profiles, likeliest first, and until when that state held."""
-    place = {"user_key": learnt.user_key, "partition_no": partition_no}
+    place = {"user_key": learnt.user_key, "partition_no": partition_no, "length": knowledge.length}
     behaviors = list(connection.execute(query("interest/partition_behaviors"), place))
     keys = {"item_keys": sorted({row.item_key for row in behaviors})}
     of_item: dict[int, list[Any]] = {}
@@ -160,7 +148,7 @@ def _summary_prompts(
         for row in behaviors:
             title, attributes = items[row.item_key].until(until)
             shown.append(Behavior(title, attributes, row.kind, row.rating, row.play_seconds))
-        yield until, summary_prompt(knowledge, user.until(until), shown)
+        yield until, summary_prompt(knowledge, user.until(until), shown, left_out=learnt.left_out)
 
 
 def _shift_prompts(

@@ -1,101 +1,86 @@
 """Inputs of the interest summary klg^s_j = LLM(prompt_s, P_j) (paper, section 3.3.1, Eq. 2). Pure."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from liber_tasks.interest.prompts import HISTORY_CHARACTERS, TITLE_CHARACTERS, Domain, Knowledge, quote
-
-FACTS = 4  # attribute values named as liked or disliked
+from liber_tasks.interest.behavior import Behavior
+from liber_tasks.interest.domain import Domain
+from liber_tasks.interest.facts import facts
+from liber_tasks.interest.prompts import HISTORY_CHARACTERS, TITLE_CHARACTERS, Knowledge
+from liber_tasks.interest.untrusted import quote
 
 
 @dataclass(frozen=True)
-class Behavior:
-    """One behaviour of a partition with its item.
-
-    Attributes:
-        title: of the item; its id where it has none.
-        attributes: of the item.
-        kind: play, rating, purchase or click.
-        rating: in the catalogue's own scale.
-        play_seconds: how long it was played.
-    """
+class Shown:
+    """A behaviour as the history words it."""
 
     title: str
-    attributes: Mapping[str, Any]
-    kind: str
-    rating: float | None
-    play_seconds: float | None
+    response: str
+    rating: float
 
 
-def summary_prompt(knowledge: Knowledge, user: Mapping[str, Any], behaviors: Sequence[Behavior]) -> str:
+def summary_prompt(
+    knowledge: Knowledge, user: Mapping[str, Any], behaviors: Sequence[Behavior], *, left_out: int = 0
+) -> str:
     """The prompt for one partition.
 
     Args:
-        knowledge: template and domain.
+        knowledge: template, domain and style.
         user: attributes of the user.
         behaviors: the partition, oldest first.
+        left_out: oldest behaviours that the history leaves out, and says so; facts are computed from all.
     """
     domain = knowledge.domain
+    write = _grouped if knowledge.style == "grounded" else _listed
     return knowledge.templates["summary"].render(
         items=domain.items,
         factors=domain.factors,
         user=", ".join(domain.fill(domain.user, user)) or "unknown",
-        history=_history(domain, behaviors),
-        facts=_facts(domain, behaviors),
+        history=_history(domain, behaviors, left_out, write),
+        facts=facts(domain, behaviors) if knowledge.style == "grounded" else "",
     )
 
 
-def _response(domain: Domain, behavior: Behavior) -> str:
+def _history(
+    domain: Domain, behaviors: Sequence[Behavior], left_out: int, write: Callable[[Sequence[Shown]], list[str]]
+) -> str:
+    """The newest behaviours that fit, and how many are left out."""
+    shown: list[Shown] = []
+    size = 0
+    for behavior in reversed(behaviors[left_out:]):
+        each = Shown(item(domain, behavior), response(domain, behavior), behavior.rating or 0.0)
+        size += len(each.title) + len(each.response) + 2
+        if size > HISTORY_CHARACTERS:
+            break
+        shown.append(each)
+    missing = len(behaviors) - len(shown)
+    return "\n".join([*write(shown[::-1]), *([f"{missing} older ones are left out."] if missing else [])])
+
+
+def _listed(shown: Sequence[Shown]) -> list[str]:
+    """Items with their responses in the order of time, as in the paper's Figure 3."""
+    return ["; ".join(f"{each.title} {each.response}" for each in shown)] if shown else []
+
+
+def _grouped(shown: Sequence[Shown]) -> list[str]:
+    """A line for each response, best rated first, with its items in the order of time: fewer tokens."""
+    groups: dict[str, list[str]] = {}
+    for each in sorted(shown, key=lambda each: -each.rating):
+        groups.setdefault(each.response, []).append(each.title)
+    return [f"{answer}: {', '.join(titles)}" for answer, titles in groups.items()]
+
+
+def item(domain: Domain, behavior: Behavior) -> str:
+    """How a prompt names the item: quoted, on one line."""
+    values = {**behavior.attributes, "title": behavior.title}
+    return quote("".join(domain.fill(domain.item, values, TITLE_CHARACTERS)), 2 * TITLE_CHARACTERS)
+
+
+def response(domain: Domain, behavior: Behavior) -> str:
+    """How a prompt names what the user did with it."""
     values = {
         "rating": None if behavior.rating is None else f"{behavior.rating:g}",
         "minutes": None if behavior.play_seconds is None else f"{behavior.play_seconds / 60:.0f}",
     }
-    return "".join(domain.fill(domain.response[behavior.kind], values)) or behavior.kind
-
-
-def _history(domain: Domain, behaviors: Sequence[Behavior]) -> str:
-    """A line for each response, best rated first, with its items, oldest first: fewer tokens than a line an item.
-
-    The newest items that fit are kept; how many are left out is said.
-    """
-    groups: dict[str, list[str]] = {}
-    size = left_out = 0
-    rated = sorted(behaviors, key=lambda behavior: -(behavior.rating or 0))
-    for behavior in rated:
-        groups[_response(domain, behavior)] = []
-    for behavior in reversed(behaviors):
-        title = quote("".join(domain.fill(domain.item, {**behavior.attributes, "title": behavior.title},
-                                          TITLE_CHARACTERS)), 2 * TITLE_CHARACTERS)  # fmt: skip
-        size += len(title) + 2
-        if size > HISTORY_CHARACTERS:
-            left_out += 1
-        else:
-            groups[_response(domain, behavior)].insert(0, title)
-    lines = [f"{response}: {', '.join(titles)}" for response, titles in groups.items() if titles]
-    return "\n".join(lines + [f"{left_out} older ones are left out."] * (left_out > 0))
-
-
-def _facts(domain: Domain, behaviors: Sequence[Behavior]) -> str:
-    """The counted attribute of liked and disliked items. What was not rated was chosen, so it counts as liked."""
-    liked: Counter[str] = Counter()
-    disliked: Counter[str] = Counter()
-    for behavior in behaviors:
-        words = _words(domain, behavior.attributes.get(domain.facts))
-        if behavior.rating is None or behavior.rating >= domain.liked:
-            liked.update(words)
-        elif behavior.rating <= domain.disliked:
-            disliked.update(words)
-    found = (("Liked", liked), ("Disliked", disliked))
-    return "\n".join(f"{label} {domain.facts}: {_most(counts)}." for label, counts in found if counts)
-
-
-def _words(domain: Domain, values: Any) -> list[str]:
-    plain = values if isinstance(values, list) else [values]
-    return [word for value in plain for word in domain.fill(["{value}"], {"value": value})]
-
-
-def _most(counts: Counter[str]) -> str:
-    ordered = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
-    return ", ".join(f"{quote(word, 40)[1:-1]} ({n})" for word, n in ordered[:FACTS])
+    return "".join(domain.fill(getattr(domain.response, behavior.kind), values)) or behavior.kind

@@ -76,6 +76,7 @@ class Stack:
             or self.database_url("liber_reader", "liber"),
             "LIBER_LLM_URL": given.llm_url or f"{self.urls['llm']},{self.urls['llm_2']}",
             "LIBER_LLM_MODEL": self._model(),
+            "LIBER_LLM_GUIDED": str(self._guided()),
             "MLFLOW_TRACKING_URI": given.mlflow_tracking_uri or self.urls["mlflow"],
         }
 
@@ -85,6 +86,13 @@ class Stack:
         if "llm_model" in given.model_fields_set or given.llm_url:
             return given.llm_model
         return given.local_gguf.stem if given.local_gguf else EMBEDDED_MODEL
+
+    def _guided(self) -> bool:
+        """Whether answers are held to a schema: the user's choice, else not with the embedded server's weights, which
+        then answer with little more than a title."""
+        if "llm_guided" in self.settings.model_fields_set:
+            return self.settings.llm_guided
+        return self._model() != EMBEDDED_MODEL
 
     def environment(self) -> dict[str, str]:
         """Full environment of the stack's processes."""

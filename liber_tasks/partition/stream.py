@@ -16,7 +16,7 @@ from liber_tasks.binary_copy import copy_columns
 from liber_tasks.db import database_errors, query
 from liber_tasks.errors import InputError
 from liber_tasks.partition.rules import PartitionRule
-from liber_tasks.types import Progress, silent
+from liber_tasks.types import Progress, Shard, silent
 
 USERS_A_TRANSACTION = 5_000
 BEHAVIORS_A_TRANSACTION = 500_000  # a user with more is a transaction of its own
@@ -29,30 +29,6 @@ class SealReport:
     partitions: int = 0  # sealed now
     behaviors: int = 0  # inside them
     reasons: dict[str, int] = field(default_factory=dict)  # count, gap, age, model -> partitions
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One of several sealers at work: users with user_key % of == number.
-
-    Raises:
-        InputError: the number is not from 0 to of - 1.
-    """
-
-    number: int = 0
-    of: int = 1
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.number < self.of:
-            raise InputError(f"shard {self.number}/{self.of}: the number must be from 0 to {self.of - 1}.")
-
-    @classmethod
-    def parse(cls, text: str) -> "Shard":
-        """Read "0/4". Raises InputError if it is nothing like it."""
-        number, _, of = text.partition("/")
-        if not (number.isdecimal() and of.isdecimal()):
-            raise InputError(f"shard {text!r}: write the number and how many there are, such as 0/4.")
-        return cls(int(number), int(of))
 
 
 def seal(

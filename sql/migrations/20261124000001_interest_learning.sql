@@ -22,7 +22,13 @@ ALTER TABLE liber.llm_call ADD COLUMN server text;           -- dialect and mode
 -- squawk-ignore require-concurrent-index-creation
 CREATE INDEX llm_call_finished_at ON liber.llm_call (finished_at) WHERE state = 'done';
 
+-- What a run has spent; its shards are named RUN#0/4.
+-- squawk-ignore require-concurrent-index-creation
+CREATE INDEX llm_call_run_id ON liber.llm_call (run_id text_pattern_ops);
+
 -- migrate:down
+-- squawk-ignore require-concurrent-index-deletion
+DROP INDEX liber.llm_call_run_id;
 -- squawk-ignore require-concurrent-index-deletion
 DROP INDEX liber.llm_call_finished_at;
 ALTER TABLE liber.llm_call DROP COLUMN server;

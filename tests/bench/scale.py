@@ -19,7 +19,8 @@ from liber_tasks import scale
 from liber_tasks.behavior.ingest import ingest
 from liber_tasks.config import Settings
 from liber_tasks.partition.rules import PartitionRule
-from liber_tasks.partition.stream import Shard, seal
+from liber_tasks.partition.stream import seal
+from liber_tasks.types import Shard
 from tests.bench.database import Stream, backend_seconds, cluster, cost, database, run, say, settle, stream
 from tests.partition.streams import moment
 

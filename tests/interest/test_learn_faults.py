@@ -12,8 +12,7 @@ from sqlalchemy import Engine
 
 from liber_tasks.config import Settings
 from liber_tasks.errors import LiberError, ServiceUnavailable
-from liber_tasks.interest import learn as learn_module
-from liber_tasks.interest import llm
+from liber_tasks.interest import llm, loop
 from liber_tasks.interest.learn import learn
 from tests.conftest import free_port
 from tests.interest.data import add_user, expected, rows, texts
@@ -95,7 +94,7 @@ def test_a_server_that_fails_every_call_is_not_asked_on_and_on(engine: Engine, s
     add_user(engine, "a", 60)
     with faulty(lambda *_: Reply(500, "boom")) as seen, pytest.raises(ServiceUnavailable, match=r"HTTP 500.*re-run"):
         learn(engine, at(settings, seen.url))
-    most = (learn_module.FAILURES_IN_A_ROW + 4) * llm.TRIES
+    most = (loop.FAILURES_IN_A_ROW + 4) * llm.TRIES
     assert sum(seen.prompts.values()) <= most
     with faulty(lambda *_: Reply(400, "{}")) as seen, pytest.raises(LiberError, match="refuses every call"):
         learn(engine, at(settings, seen.url))

@@ -13,7 +13,8 @@ from liber_tasks.behavior.ingest import ingest
 from liber_tasks.config import Settings
 from liber_tasks.partition.cuts import request_cuts
 from liber_tasks.partition.rules import PartitionRule
-from liber_tasks.partition.stream import Shard, seal
+from liber_tasks.partition.stream import seal
+from liber_tasks.types import Shard
 from tests.behavior import state
 from tests.concurrency import workload
 from tests.concurrency.workload import random_plan

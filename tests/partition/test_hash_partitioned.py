@@ -16,7 +16,8 @@ from liber_tasks.config import Settings
 from liber_tasks.db import query
 from liber_tasks.errors import InputError, LiberError
 from liber_tasks.partition.rules import PartitionRule
-from liber_tasks.partition.stream import Shard, seal
+from liber_tasks.partition.stream import seal
+from liber_tasks.types import Shard
 from tests.behavior import state
 from tests.partition.oracle import Event, Rule, Stream, replay
 from tests.partition.streams import arrived, as_rule, moment, partitions, write

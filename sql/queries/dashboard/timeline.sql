@@ -7,11 +7,17 @@ SELECT
     p.reason::text AS reason,
     s.text AS summary,
     c.text AS shift,
-    k.model,
-    k.summary_prompt,
-    k.shift_prompt,
+    s.finish_reason AS summary_finish,
+    c.finish_reason AS shift_finish,
     coalesce(s.prompt_tokens, 0) + coalesce(c.prompt_tokens, 0) AS tokens_in,
     coalesce(s.completion_tokens, 0) + coalesce(c.completion_tokens, 0) AS tokens_out,
+    coalesce(greatest(s.left_out, c.left_out), 0) AS left_out,
+    (
+        SELECT coalesce(sum(l.attempts), 0)::integer
+        FROM liber.llm_call AS l
+        WHERE
+            l.user_key = p.user_key AND l.partition_no = p.partition_no AND l.knowledge_version = :knowledge_version
+    ) AS calls,
     (
         SELECT array_agg(coalesce(i.title, i.item_id) ORDER BY b.seq DESC)
         FROM liber.behavior AS b
@@ -28,6 +34,5 @@ LEFT JOIN liber.interest AS c
     ON
         p.user_key = c.user_key AND p.partition_no = c.partition_no
         AND c.kind = 'shift' AND c.knowledge_version = :knowledge_version
-LEFT JOIN liber.knowledge_version AS k ON s.knowledge_version = k.knowledge_version
 WHERE u.user_id = :user_id
 ORDER BY p.partition_no DESC;

@@ -1,8 +1,11 @@
--- Dashboard: knowledge versions one user has texts of, newest first.
+-- Dashboard: knowledge versions one user has texts of, newest first, with what they were made with.
 SELECT
     k.knowledge_version,
     k.model,
-    k.created_at
+    k.created_at,
+    coalesce(k.registered ->> 'summary', k.summary_prompt) AS summary_prompt,
+    coalesce(k.registered ->> 'shift', k.shift_prompt) AS shift_prompt,
+    coalesce(k.parameters ->> 'variant', 'full') = 'full' AS with_shift
 FROM liber.knowledge_version AS k
 WHERE
     k.knowledge_version IN (

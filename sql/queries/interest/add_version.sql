@@ -1,4 +1,12 @@
--- Learn: name what the texts are made with, before the first of them.
-INSERT INTO liber.knowledge_version (knowledge_version, model, summary_prompt, shift_prompt, parameters)
-VALUES (:knowledge_version, :model, :summary_prompt, :shift_prompt, cast(:parameters AS jsonb))
-ON CONFLICT (knowledge_version) DO NOTHING
+-- Learn: name what the texts are made with, before the first of them. Where the prompts are in a registry may become
+-- known later.
+INSERT INTO liber.knowledge_version AS k (
+    knowledge_version, model, summary_prompt, shift_prompt, parameters, recipe, registered
+)
+VALUES (
+    :knowledge_version, :model, :summary_prompt, :shift_prompt, cast(:parameters AS jsonb), cast(:recipe AS jsonb),
+    cast(:registered AS jsonb)
+)
+ON CONFLICT (knowledge_version) DO UPDATE
+    SET registered = k.registered || excluded.registered
+    WHERE NOT k.registered @> excluded.registered

@@ -1,14 +1,18 @@
--- Learn: behaviours of the partitions of some users that have no summary of this version, oldest first.
+-- Learn: what the summaries show that some users miss, oldest first: the partition's behaviours, or, without
+-- partitioning, the newest :length ones up to its end.
 SELECT
     p.user_key,
     p.partition_no,
     coalesce(i.title, i.item_id) AS title,
-    i.attributes,
+    i.attributes::text AS attributes,
     b.kind::text AS kind,
     b.rating,
     b.play_seconds
 FROM liber.behavior_partition AS p
-INNER JOIN liber.behavior AS b ON p.user_key = b.user_key AND b.seq BETWEEN p.first_seq AND p.last_seq
+INNER JOIN liber.behavior AS b
+    ON
+        p.user_key = b.user_key
+        AND b.seq BETWEEN coalesce(p.last_seq - cast(:length AS bigint) + 1, p.first_seq) AND p.last_seq
 INNER JOIN liber.item AS i ON b.item_key = i.item_key
 WHERE
     p.user_key = any(cast(:user_keys AS bigint[]))

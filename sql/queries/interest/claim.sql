@@ -1,26 +1,36 @@
--- Learn: write down that a call is about to be made; no row when its text exists or it was set aside,
--- or when the partition was erased meanwhile. The lock makes an erasure wait for this transaction, so that it finds
--- what is written here.
-INSERT INTO liber.llm_call AS l (call_key, user_key, partition_no, kind, knowledge_version, state, run_id)
+-- Learn: write down that calls are about to be made; no row for one whose text exists or that was set aside, or whose
+-- partition was erased meanwhile. The locks make an erasure wait for this transaction, so that it finds what is
+-- written here; everybody takes them in the order of partitions.
+INSERT INTO liber.llm_call AS l (
+    call_key, user_key, partition_no, kind, knowledge_version, state, run_id, prompt_characters
+)
 SELECT
-    :call_key,
+    c.call_key,
     p.user_key,
     p.partition_no,
-    cast(:kind AS liber.interest_kind),
+    c.kind,
     :knowledge_version,
     'running',
-    :run_id
-FROM liber.behavior_partition AS p
+    :run_id,
+    c.prompt_characters
+FROM unnest(
+    cast(:call_keys AS text[]),
+    cast(:user_keys AS bigint[]),
+    cast(:partition_nos AS integer[]),
+    cast(:kinds AS liber.interest_kind[]),
+    cast(:prompt_characters AS integer[])
+) AS c (call_key, user_key, partition_no, kind, prompt_characters)
+INNER JOIN liber.behavior_partition AS p ON c.user_key = p.user_key AND c.partition_no = p.partition_no
 WHERE
-    p.user_key = :user_key AND p.partition_no = :partition_no
-    AND NOT EXISTS (
+    NOT EXISTS (
         SELECT FROM liber.interest AS i
         WHERE
-            i.user_key = :user_key AND i.partition_no = :partition_no
-            AND i.kind = cast(:kind AS liber.interest_kind) AND i.knowledge_version = :knowledge_version
+            i.user_key = c.user_key AND i.partition_no = c.partition_no
+            AND i.kind = c.kind AND i.knowledge_version = :knowledge_version
     )
+ORDER BY p.user_key, p.partition_no, c.kind
 FOR KEY SHARE OF p
 ON CONFLICT (call_key) DO UPDATE
     SET state = 'running', attempts = l.attempts + 1, run_id = excluded.run_id, started_at = now(), finished_at = NULL
     WHERE l.state <> 'quarantined'
-RETURNING l.attempts
+RETURNING l.call_key

@@ -5,9 +5,10 @@ SELECT
     i.knowledge_version,
     i.input_sha256,
     i.text,
+    i.left_out,
     k.model,
     k.parameters,
-    CASE i.kind WHEN 'summary' THEN k.summary_prompt ELSE k.shift_prompt END AS template,
+    k.recipe,
     coalesce(
         (
             SELECT max(l.started_at)

@@ -27,7 +27,8 @@ summaries AS (
 SELECT
     count(*) FILTER (WHERE s.learnt IS NULL) AS summaries,
     count(*) FILTER (
-        WHERE s.partition_no > 1
+        WHERE :has_shift
+        AND s.partition_no > 1
         AND s.learnt IS NOT FALSE
         AND previous.learnt IS NOT FALSE
         AND NOT EXISTS (

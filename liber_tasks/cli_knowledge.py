@@ -1,0 +1,93 @@
+"""What the command line says about learnt texts: `liber knowledge`, and how `liber timeline` looks."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from liber_tasks import db
+from liber_tasks.cli_output import line_progress, plain, show
+from liber_tasks.config import settings
+
+if TYPE_CHECKING:
+    from liber_tasks.interest.timeline import TimelineEntry
+
+knowledge = typer.Typer(help="Learnt texts as a file, for a database with the same behaviours.", no_args_is_help=True)
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+MISSING = "not learnt yet"
+
+
+@knowledge.command("export")
+def export_(
+    path: Annotated[Path, typer.Argument(help="File to write; .gz compresses. Replaced if it is there.")],
+    version: Annotated[
+        str | None, typer.Option("--knowledge-version", help="Default: the newest that has texts.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the texts of one knowledge version to a file, keyed by user and partition, with checksums."""
+    from liber_tasks.interest.knowledge_export import export
+
+    show(export(db.connect(settings()), path, knowledge_version=version, progress=line_progress()), as_json)
+
+
+@knowledge.command("import")
+def import_(
+    path: Annotated[Path, typer.Argument(help="File that `liber knowledge export` wrote.")],
+    skip_unmatched: Annotated[
+        bool, typer.Option("--skip-unmatched", help="Leave out texts of users or partitions that are not here.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Store a file's texts, all or nothing; they are not learnt again. A second import changes nothing."""
+    from liber_tasks.interest.knowledge_import import import_ as load
+
+    show(load(db.connect(settings()), path, skip_bad=skip_unmatched, progress=line_progress()), as_json)
+
+
+def show_timeline(entries: "Sequence[TimelineEntry]", user: str, as_json: bool = False) -> None:
+    """Print a user's partitions with their texts, what these were made with and what they cost; totals at the end."""
+    from liber_tasks.interest.timeline import totals
+
+    whole = totals(entries)
+    if as_json:
+        show({"user_id": user, "partitions": [plain(entry) for entry in entries], "totals": plain(whole)}, True)
+        return
+    console = Console(highlight=False, emoji=False)
+    for entry in entries:
+        console.rule(f"P_{entry.partition_no}  {entry.started_at:%Y-%m-%d} to {entry.ended_at:%Y-%m-%d}  "
+                     f"{entry.n_behaviors} behaviours", align="left")  # fmt: skip
+        lines = Table.grid(padding=(0, 2))
+        lines.add_column(no_wrap=True)
+        lines.add_column(overflow="fold")
+        lines.add_row("summary", _text(entry.summary, entry.summary_finish))
+        if entry.partition_no > 1 and (entry.with_shift or entry.shift is not None):
+            lines.add_row("shift", _text(entry.shift, entry.shift_finish))
+        if entry.knowledge_version is not None:
+            lines.add_row("by", _visible(f"{entry.model}, {entry.summary_prompt}, {entry.shift_prompt}"))
+            lines.add_row("version", _visible(entry.knowledge_version))
+            cost = f"{entry.prompt_tokens:,} in, {entry.completion_tokens:,} out"
+            if entry.left_out:
+                cost += f"; the {entry.left_out:,} oldest behaviours left out, the prompt would not fit"
+            lines.add_row("tokens", Text(cost))
+        console.print(lines)
+    console.rule()
+    console.print(f"{whole.texts:,} texts, {whole.prompt_tokens:,} tokens in, {whole.completion_tokens:,} out, "
+                  f"{whole.calls:,} calls")  # fmt: skip
+
+
+def _text(text: str | None, finish: str | None) -> Text:
+    if text is None:
+        return Text(MISSING)
+    shown = _visible(text)
+    return shown.append(" [cut at the token limit]", style="dim") if finish == "length" else shown
+
+
+def _visible(text: str) -> Text:
+    """Foreign text: neither markup nor terminal commands."""
+    words = " ".join(text.split())
+    return Text("".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in words))

@@ -1,0 +1,131 @@
+"""Domain packs: how a catalogue is worded in prompts, as data. A user adds one as a TOML file, without any Python."""
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from liber_tasks.errors import InputError
+from liber_tasks.interest.untrusted import clean
+
+FOLDER = Path(__file__).parent / "domains"
+ATTRIBUTE_CHARACTERS = 40
+_FIELD = re.compile(r"{(\w+)}")
+
+
+def _piece(text: str) -> str:
+    if re.search(r"[{}]", _FIELD.sub("", text)):
+        raise ValueError("an attribute is written {name}, letters, digits and _ only")
+    return text
+
+
+Piece = Annotated[str, AfterValidator(_piece)]
+
+
+class Responses(BaseModel):
+    """What a behaviour of each kind says about its item."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rating: tuple[Piece, ...] = Field(min_length=1)
+    play: tuple[Piece, ...] = Field(min_length=1)
+    purchase: tuple[Piece, ...] = Field(min_length=1)
+    click: tuple[Piece, ...] = Field(min_length=1)
+
+
+class Domain(BaseModel):
+    """How a catalogue is worded. Pieces are texts with `{attribute}`; without the attribute a piece is left out.
+
+    Attributes:
+        name: of the file.
+        items: what the items are called, plural.
+        factors: the paper's dataset-specific factors, as the prompt lists them.
+        user: pieces that describe a user.
+        item: pieces that name an item; `{title}` is its title.
+        facts: attribute of items whose values are counted, such as genres.
+        period: attribute of items that holds a year; None: no facts about periods.
+        liked, disliked: ratings from here on are likes, up to here dislikes.
+        response: pieces by kind of behaviour; `{rating}` and `{minutes}` are the behaviour's own.
+        words: values in words, by attribute.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    items: str = Field(min_length=1)
+    factors: str = Field(min_length=1)
+    user: tuple[Piece, ...]
+    item: tuple[Piece, ...] = Field(min_length=1)
+    facts: str = Field(min_length=1)
+    period: str | None = None
+    liked: float
+    disliked: float
+    response: Responses
+    words: dict[str, dict[str, str]] = {}
+
+    @model_validator(mode="after")
+    def _apart(self) -> "Domain":
+        if self.disliked >= self.liked:
+            raise ValueError("disliked must be below liked")
+        return self
+
+    @cached_property
+    def digest(self) -> str:
+        """Of everything the pack says."""
+        said = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(said.encode()).hexdigest()
+
+    def fill(self, pieces: Sequence[str], values: Mapping[str, Any], limit: int = ATTRIBUTE_CHARACTERS) -> list[str]:
+        """The pieces whose attributes are all there, filled in."""
+        filled = []
+        for piece in pieces:
+            found = {name: self.word(name, values.get(name), limit) for name in _FIELD.findall(piece)}
+            if all(found.values()):
+                filled.append(_FIELD.sub(lambda field, found=found: found[field[1]], piece))  # type: ignore[misc]
+        return filled
+
+    def word(self, name: str, value: Any, limit: int = ATTRIBUTE_CHARACTERS) -> str:
+        """An attribute's value on one line, in words where the pack has them; empty where there is none."""
+        if value is None:
+            return ""
+        plain = clean(", ".join(map(str, value)) if isinstance(value, list) else str(value), limit)
+        return self.words.get(name, {}).get(plain, plain)
+
+
+def domain(name: str) -> Domain:
+    """The pack of that name, or in the file of that path.
+
+    Raises:
+        InputError: there is no such pack, or it is not one; names file and key.
+    """
+    packs = {file.stem: file for file in sorted(FOLDER.glob("*.toml"))}
+    by_path = name.endswith(".toml") or "/" in name
+    file = Path(name).expanduser() if by_path else packs.get(name)
+    if file is None or not file.is_file():
+        missing = f"there is no file {file}" if file else f"choose one of {', '.join(packs)}"
+        raise InputError(f"LIBER_DOMAIN is {name!r}: {missing}, or give the path of a pack of your own, *.toml.")
+    try:
+        read = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"The domain pack {file} (LIBER_DOMAIN) cannot be read: {error}.") from None
+    return pack({**read, "name": file.stem}, f"The domain pack {file} (LIBER_DOMAIN)")
+
+
+def pack(read: Mapping[str, Any], what: str) -> Domain:
+    """A pack from its parsed text.
+
+    Raises:
+        InputError: a key is missing, unknown or of the wrong type; names it, after `what`.
+    """
+    try:
+        return Domain.model_validate(read)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{what} is wrong{f' at {key}' if key else ''}: {first['msg'].lower()}.") from None

@@ -1,0 +1,238 @@
+"""The closed loop of a learning run: a fixed number of calls in flight, each stored before its place is free again."""
+
+import asyncio
+import functools
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from liber_tasks.config import Settings
+from liber_tasks.errors import LiberError, ServiceUnavailable
+from liber_tasks.interest.backlog import Backlog, UserWork
+from liber_tasks.interest.budget import Account
+from liber_tasks.interest.ledger import Ledger, Result
+from liber_tasks.interest.length import fitted
+from liber_tasks.interest.llm import CallFailed, CallPoison, LlmClient, Spent
+from liber_tasks.interest.prompts import Call, Knowledge
+from liber_tasks.interest.traces import Traces
+from liber_tasks.types import Progress
+
+FAILURES_IN_A_ROW = 10  # failed calls without one success between them: the server is ill, stop asking
+
+
+@dataclass
+class _Unsaved:
+    """An answer on its way into the database."""
+
+    result: Result
+    saved: asyncio.Future[None] = field(repr=False)
+
+
+class Loop:
+    """`llm_in_flight` workers: each takes a claimed call, asks, waits until the answer is stored, and takes the next.
+
+    Claims are made ahead, and answers that arrive together are stored together, so that the server does not wait for
+    the database. A call counts as in flight until its text is committed: a killed run repeats no more than that.
+    """
+
+    def __init__(
+        self, settings: Settings, knowledge: Knowledge, users: Iterator[list[UserWork]], ledger: Ledger,
+        account: Account, traces: Traces, total: int, progress: Progress,
+    ) -> None:  # fmt: skip
+        """Ask for what `users` miss, as far as `account` admits it; `total` is what progress is shown against."""
+        self._settings = settings
+        self._users = users
+        self._read: deque[UserWork] = deque()  # their calls are not in the backlog yet
+        self._read_all = False
+        self._backlog = Backlog(knowledge)
+        self._ledger = ledger
+        self._account = account
+        self._traces = traces
+        self._total = total
+        self._progress = progress
+        self._llm = LlmClient(settings)
+        self._done: Counter[str] = Counter()
+        self._ready: deque[Call] = deque()  # claimed, not asked yet
+        self._unreturned = 0  # taken from the backlog, and it was not told yet how they ended
+        self._ended = False
+        self._arrivals = asyncio.Semaphore(0)  # one for each ready call, and for each worker at the end
+        self._hungry = asyncio.Event()  # the feeder has something to look at
+        self._failures = 0  # in a row
+        self._unsaved: list[_Unsaved] = []
+        self._saver: asyncio.Task[None] | None = None
+        self._database = asyncio.Lock()
+
+    async def go(self) -> Counter[str]:
+        """Work until nothing can be asked any more; the first error that is not one call's own ends the run."""
+        self._progress(0, self._total, "interest texts")
+        try:
+            async with self._llm:
+                tasks = [asyncio.create_task(self._feed())]
+                tasks += [asyncio.create_task(self._work()) for _ in range(self._settings.llm_in_flight)]
+                try:
+                    await asyncio.gather(*tasks)
+                finally:
+                    for task in tasks:
+                        task.cancel()
+                    await asyncio.gather(*tasks, *([self._saver] if self._saver else []), return_exceptions=True)
+        except BaseException as error:
+            self._ledger.close(f"interrupted: {error}" if isinstance(error, LiberError) else "interrupted")
+            raise
+        self._ledger.close("not asked: the run's time was over")
+        return self._done
+
+    async def _feed(self) -> None:
+        """Keep claimed calls ready; end the run when none is left and none can come of an answer."""
+        ahead = self._settings.llm_in_flight
+        while not self._ended:
+            self._hungry.clear()
+            if not self._read and not self._read_all:
+                self._read.extend(await asyncio.to_thread(next, self._users, ()))  # off the loop, it takes a while
+                self._read_all = not self._read
+            calls = self._draw(ahead - len(self._ready)) if len(self._ready) <= ahead // 2 else []
+            if calls:
+                claimed = await self._in_database(self._ledger.claim, calls)
+                for call in calls:
+                    if call.key in claimed:
+                        (self._ready.appendleft if call.kind == "shift" else self._ready.append)(call)
+                        self._arrivals.release()
+                    else:
+                        self._account.give_back(call)
+                        self._unreturned -= 1
+                        self._backlog.dropped(call)
+            elif not self._unreturned and (self._read_all or self._account.reached):
+                self._ended = True
+            elif not self._read and not self._read_all:
+                continue
+            else:
+                await self._hungry.wait()
+        for _ in range(self._settings.llm_in_flight):
+            self._arrivals.release()
+
+    def _draw(self, most: int) -> list[Call]:
+        """The next calls, as many as the budget admits."""
+        calls: list[Call] = []
+        while len(calls) < most and self._account.reached is None:
+            call = self._backlog.take()
+            if call is None:
+                if not self._read:
+                    break
+                self._backlog.begin(self._read.popleft())
+            elif self._account.admits(call):
+                self._unreturned += 1
+                calls.append(call)
+            else:
+                self._backlog.dropped(call)
+        return calls
+
+    async def _work(self) -> None:
+        while True:
+            await self._arrivals.acquire()
+            self._hungry.set()
+            if not self._ready:
+                return
+            call = self._ready.popleft()
+            if self._account.expired():  # claimed before, not asked: closing the ledger gives it back
+                self._account.give_back(call)
+                self._return(functools.partial(self._backlog.dropped, call))
+                continue
+            await self._ask(call)
+
+    async def _ask(self, call: Call) -> None:
+        asked_at = datetime.now(UTC)
+        try:
+            prompt, left_out = await fitted(
+                lambda prompt: self._llm.excess(prompt, call.max_tokens), call.shortened, call.behaviors
+            )
+            answer = await self._llm.complete(prompt, call.max_tokens)
+        except CallPoison as error:
+            self._trace(call, call.prompt, None, asked_at, str(error))
+            await self._lost(call, "quarantined", str(error), error.spent)
+        except CallFailed as error:
+            self._trace(call, call.prompt, None, asked_at, str(error))
+            await self._lost(call, "failed", str(error), error.spent)
+        else:
+            await self._store(Result(call, answer, prompt, left_out))
+            self._trace(call, prompt, answer, asked_at, None)
+            self._account.settle(call, answer.spent)
+            self._failures = 0
+            self._done.update(
+                {
+                    call.kind: 1,
+                    "prompt_tokens": answer.spent.prompt_tokens,
+                    "completion_tokens": answer.spent.completion_tokens,
+                    "shortened": left_out > 0,
+                }
+            )
+            self._return(functools.partial(self._backlog.answered, call, answer.text))
+            self._progress(self._done["summary"] + self._done["shift"], self._total, "interest texts")
+
+    async def _lost(self, call: Call, state: Literal["failed", "quarantined"], error: str, spent: Spent) -> None:
+        await self._in_database(self._ledger.give_up, [(call, error, spent)], state)
+        self._account.settle(call, spent)
+        self._done.update({state: 1, "prompt_tokens": spent.prompt_tokens,
+                           "completion_tokens": spent.completion_tokens})  # fmt: skip
+        self._return(functools.partial(self._backlog.dropped, call))
+        self._failures += state == "failed"
+        if self._failures >= FAILURES_IN_A_ROW:
+            raise ServiceUnavailable(
+                f"The last {self._failures} LLM calls at {self._settings.llm_url} failed, the last with: {error}. "
+                "Check the server; nothing is lost, re-run to continue."
+            )
+
+    def _return(self, update: Callable[[], None]) -> None:
+        """Tell the backlog how a call ended; the feeder looks whether something can follow."""
+        update()
+        self._unreturned -= 1
+        self._hungry.set()
+
+    async def _store(self, result: Result) -> None:
+        """Wait until the answer is committed; those that arrive meanwhile go together."""
+        mine = _Unsaved(result, asyncio.get_running_loop().create_future())
+        self._unsaved.append(mine)
+        if self._saver is None or self._saver.done():
+            self._saver = asyncio.create_task(self._save())
+        await mine.saved
+
+    async def _save(self) -> None:
+        while self._unsaved:
+            together, self._unsaved = self._unsaved, []
+            try:
+                await self._in_database(self._ledger.store, [each.result for each in together])
+            except BaseException as error:
+                for each in together + self._unsaved:
+                    if not each.saved.done():
+                        each.saved.set_exception(error if isinstance(error, Exception) else asyncio.CancelledError())
+                self._unsaved = []
+                if not isinstance(error, Exception):
+                    raise
+                return
+            for each in together:
+                if not each.saved.done():
+                    each.saved.set_result(None)
+
+    async def _in_database(self, action: Any, *arguments: Any) -> Any:
+        """Database work off the event loop, one at a time: the ledger has one connection."""
+        async with self._database:
+            written = asyncio.ensure_future(asyncio.to_thread(action, *arguments))
+            try:
+                return await asyncio.shield(written)
+            except asyncio.CancelledError:
+                while not written.done():  # cancelled again or not, leave no transaction on the shared connection
+                    with suppress(asyncio.CancelledError):
+                        await asyncio.wait([written])
+                raise
+
+    def _trace(self, call: Call, prompt: str, answer: Any, asked_at: datetime, error: str | None) -> None:
+        if self._traces.keep(call.key):
+            self._traces.record(
+                call_key=call.key, user_id=call.user_id, partition_no=call.partition_no, kind=call.kind, prompt=prompt,
+                answer_text=answer.text if answer else None, model=self._settings.llm_model,
+                server=answer.server if answer else "", prompt_tokens=answer.prompt_tokens if answer else None,
+                completion_tokens=answer.completion_tokens if answer else None,
+                latency_seconds=answer.latency_seconds if answer else (datetime.now(UTC) - asked_at).total_seconds(),
+                started_at=asked_at, error=error,
+            )  # fmt: skip

@@ -1,0 +1,6 @@
+-- Learn: calls of these users that were set aside are to be asked again.
+UPDATE liber.llm_call
+SET state = 'failed'
+WHERE
+    user_key = any(cast(:user_keys AS bigint[]))
+    AND knowledge_version = :knowledge_version AND state = 'quarantined'

@@ -1,0 +1,6 @@
+-- Import: lines by what becomes of them.
+SELECT
+    verdict,
+    count(*) AS lines
+FROM knowledge_verdict
+GROUP BY verdict
