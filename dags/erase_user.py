@@ -19,7 +19,8 @@ from liber_tasks import orchestration as liber
     doc_md="""
     Erases users: behaviours, partitions, texts, vectors, profile, exposures and metrics go, and what comes of them
     later is refused until `liber readmit`. Each user is one transaction; a retry goes on with those that are left.
-    The task says which registered models were trained on their data: erasure cannot rewrite a model.
+    MLflow traces of calls about them are deleted too. The task says which registered models were trained on their data:
+    erasure cannot rewrite a model.
 
     **Do not run** it to correct a user's data (there is no way back but loading it anew), nor as the last step where
     ids must not stay anywhere: this run's configuration keeps them in Airflow's metadata until the run is deleted
@@ -34,7 +35,7 @@ def erase_user() -> None:
     def erase() -> dict[str, Any]:
         from dataclasses import asdict
 
-        from liber_tasks import db
+        from liber_tasks import db, learning
         from liber_tasks.behavior.erase import erase as erase_one
         from liber_tasks.behavior.erase_models import models_holding
 
@@ -46,7 +47,9 @@ def erase_user() -> None:
             for done, user in enumerate(users, 1):  # no id in logs or XCom
                 found += erase_one(engine, user).found
                 told(done, len(users), "users erased")
-        return {"users": len(users), "found": found, "models": asdict(models_holding(settings, users))}
+        traces = learning.forget_traces(settings, users)
+        return {"users": len(users), "found": found, "traces": traces,
+                "models": asdict(models_holding(settings, users))}  # fmt: skip
 
     erase()
 

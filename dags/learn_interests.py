@@ -1,7 +1,10 @@
 """New partitions -> summary -> shift -> BERT + PCA -> pgvector (paper, sections 3.3 and 3.4.1)."""
 
+from typing import Any
+
 from airflow.sdk import Param, dag, get_current_context, task
 
+from liber_tasks import learning
 from liber_tasks import orchestration as liber
 
 
@@ -11,64 +14,50 @@ from liber_tasks import orchestration as liber
     max_active_runs=1,
     default_args=liber.DAG_DEFAULTS,
     tags=["liber", "interest"],
-    params={
-        "max_users": Param(None, type=["null", "integer"], minimum=0, description="empty: LIBER_LEARN_MAX_USERS"),
-        "max_calls": Param(None, type=["null", "integer"], minimum=0, description="empty: LIBER_LEARN_MAX_CALLS"),
-    },
+    params=liber.BUDGET_PARAMS
+    | {"retry_quarantined": Param(False, type="boolean", description="ask again what the server refused")},
     doc_md="""
-    Asks the LLM for the summary of each new partition and for the shift between neighbours, then encodes both.
+    Asks the LLM for the summary of each new partition and for the shift between neighbours, then encodes both. The
+    first task says in its log what the backlog will cost.
 
-    Every call is asked once: results are committed one by one, a retry continues where the last try stopped.
+    Every call is asked once: results are committed as they come, a retry continues where the last try stopped, with
+    what is left of its budget. `LIBER_LEARN_SHARDS` tasks share the users, the calls in flight and the budgets; each
+    takes as many slots of the pool `llm` as it has calls in flight.
     **Do not run** it while the LLM server is being replaced by one with another model: set `LIBER_LLM_MODEL` first,
-    texts of two models must not share a knowledge version.
+    texts of two models must not share a knowledge version. For another model or prompt beside this one:
+    `backfill_knowledge`.
     """,
 )
 def learn_interests() -> None:
-    """Wire plan -> learn -> encode -> announce."""
+    """Wire plan -> learn (mapped) -> encode -> announce."""
 
     @task
-    def plan() -> dict[str, int]:
-        from liber_tasks import db
-        from liber_tasks.interest.learn import learn as learn_texts
-
-        params = liber.checked(get_current_context())
-        settings = liber.task_settings(learn_max_users=params["max_users"])
-        with liber.clear_errors():
-            cost = learn_texts(db.connect(settings), settings, max_users=settings.learn_max_users, dry_run=True)
-        return {"calls": cost.calls, "prompt_tokens": cost.prompt_tokens}
-
-    @task(pool=liber.LLM_POOL)
-    def learn() -> dict[str, int]:
-        from liber_tasks import db
-        from liber_tasks.interest.learn import learn as learn_texts
-
+    def plan() -> list[str]:
         context = get_current_context()
-        params = context["params"]
-        settings = liber.task_settings(learn_max_users=params["max_users"], learn_max_calls=params["max_calls"])
+        params = liber.checked(context)
         with liber.clear_errors():
-            done = learn_texts(db.connect(settings), settings, max_users=settings.learn_max_users,
-                               max_calls=settings.learn_max_calls, run_id=liber.run_name(context),
-                               progress=liber.log_progress())  # fmt: skip
-        return {"calls": done.calls, "failed": done.failed, "quarantined": done.quarantined,
-                "pending": done.pending_summaries + done.pending_shifts}  # fmt: skip
+            cost, shards = learning.plan(liber.task_settings(**liber.budgets(params)))
+        context["ti"].xcom_push("cost", cost)
+        return shards
+
+    @task(**liber.llm_task())
+    def learn(shard: str) -> dict[str, Any]:
+        context = get_current_context()
+        with liber.clear_errors():
+            settings = liber.task_settings(**liber.budgets(context["params"]))
+            return learning.learn_shard(settings, shard, liber.run_name(context), progress=liber.log_progress(),
+                                        retry_quarantined=context["params"]["retry_quarantined"])  # fmt: skip
 
     @task
     def encode() -> int:
-        from liber_tasks import db
-        from liber_tasks.encoder.store import encode as encode_texts
-        from liber_tasks.split import time_cut
-
-        settings = liber.task_settings()
-        engine = db.connect(settings)
         with liber.clear_errors():
-            cut = time_cut(engine, settings.train_share)
-            return encode_texts(engine, settings, fit_before=cut, progress=liber.log_progress()).encoded
+            return int(learning.encode(liber.task_settings(), liber.log_progress()).encoded)
 
     @task(outlets=[liber.INTEREST_VECTORS])
     def announce_vectors() -> int:
         return liber.announce(get_current_context(), "vectors")
 
-    plan() >> learn() >> encode() >> announce_vectors()
+    learn.expand(shard=plan()) >> encode() >> announce_vectors()
 
 
 learn_interests()

@@ -30,13 +30,14 @@ def train_ctr() -> None:
 
     @task(outlets=[liber.CTR_MODEL])
     def train() -> dict[str, Any]:
-        from liber_tasks import db
+        from liber_tasks import db, learning
         from liber_tasks.training.train import train as train_pairs
 
         context = get_current_context()
         params = liber.checked(context)
-        settings = liber.task_settings(backbone=params["backbone"], seeds=params["seeds"])
         with liber.clear_errors():
+            settings = liber.task_settings(backbone=params["backbone"], seeds=params["seeds"])
+            settings = learning.with_version(settings)
             report = train_pairs(db.connect(settings), settings, backbone=settings.backbone, seeds=settings.seeds,
                                  run_labels={"airflow.run": liber.run_name(context)},
                                  progress=liber.log_progress())  # fmt: skip

@@ -8,7 +8,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from liber_tasks import db
+from liber_tasks import cli_learn, db, learning
+from liber_tasks.cli_knowledge import knowledge
 from liber_tasks.cli_output import line_progress, moment, plain, show
 from liber_tasks.config import settings
 from liber_tasks.errors import InputError, LiberError
@@ -48,13 +49,6 @@ class Memory(StrEnum):
 
     liber = "liber"
     none = "none"
-
-
-class TextKind(StrEnum):
-    """Which text of a partition."""
-
-    summary = "summary"
-    shift = "shift"
 
 
 class CutModel(StrEnum):
@@ -148,26 +142,7 @@ def seal(
     show(report, as_json)
 
 
-@app.command()
-def learn(
-    users: Annotated[
-        list[str] | None, typer.Option(help="User id; repeat for more. Default: in LIBER_LEARN_ORDER.")
-    ] = None,
-    max_users: Annotated[int | None, typer.Option(min=0, help="Default: LIBER_LEARN_MAX_USERS.")] = None,
-    max_calls: Annotated[int | None, typer.Option(min=0, help="Default: LIBER_LEARN_MAX_CALLS.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would cost; call nothing.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Ask the LLM for the missing summaries and shifts (paper, section 3.3)."""
-    from liber_tasks.interest.learn import learn as learn_texts
-
-    report = learn_texts(
-        db.connect(settings()), settings(), users=users or None,
-        max_users=settings().learn_max_users if max_users is None else max_users,
-        max_calls=settings().learn_max_calls if max_calls is None else max_calls,
-        dry_run=dry_run, progress=line_progress(),
-    )  # fmt: skip
-    show(report, as_json)
+app.command()(cli_learn.learn)
 
 
 @app.command()
@@ -181,13 +156,7 @@ def encode(
 
         show(encode_items(db.connect(settings()), settings(), progress=line_progress()), as_json)
         return
-    from liber_tasks.encoder.store import encode as encode_texts
-    from liber_tasks.split import time_cut
-
-    engine = db.connect(settings())
-    with db.database_errors():
-        cut = time_cut(engine, settings().train_share)
-    show(encode_texts(engine, settings(), fit_before=cut, progress=line_progress()), as_json)
+    show(learning.encode(settings(), line_progress()), as_json)
 
 
 @app.command()
@@ -202,7 +171,8 @@ def train(
 
     chosen = set(memory or Memory)
     variants: list[Literal["none", "liber"]] = [name for name in ("none", "liber") if Memory(name) in chosen]
-    report = train_pairs(db.connect(settings()), settings(), backbone=backbone or settings().backbone,
+    chosen_texts = learning.with_version(settings()) if "liber" in variants else settings()
+    report = train_pairs(db.connect(settings()), chosen_texts, backbone=backbone or settings().backbone,
                          memory=variants, seeds=seeds or settings().seeds, register="liber" in variants,
                          progress=line_progress())  # fmt: skip
     show(report, as_json)
@@ -236,22 +206,10 @@ def readout(
     show(read(db.connect(settings()), name, watermark=until, progress=line_progress()), as_json)
 
 
-@app.command()
-def timeline(user: Annotated[str, typer.Argument(help="User id.")], as_json: AsJson = False) -> None:
-    """A user's partitions with what the LLM wrote about each."""
-    from liber_tasks.interest.timeline import timeline as read
-
-    entries = read(db.connect(settings()), user)
-    if as_json:
-        show({"user_id": user, "partitions": [plain(entry) for entry in entries]}, True)
-        return
-    console = Console(highlight=False)
-    for entry in entries:
-        console.rule(f"P_{entry.partition_no}  {entry.started_at:%Y-%m-%d} to {entry.ended_at:%Y-%m-%d}  "
-                     f"{entry.n_behaviors} behaviours", align="left")  # fmt: skip
-        console.print(f"summary  {entry.summary or 'not learnt yet'}", markup=False)
-        if entry.partition_no > 1:
-            console.print(f"shift    {entry.shift or 'not learnt yet'}", markup=False)
+app.command()(cli_learn.timeline)
+app.command()(cli_learn.prompt)
+app.command()(cli_learn.cost)
+app.add_typer(knowledge, name="knowledge")
 
 
 @app.command()
@@ -261,7 +219,8 @@ def erase(user: Annotated[str, typer.Argument(help="User id.")], as_json: AsJson
     from liber_tasks.behavior.erase_models import models_holding
 
     report = erase_user(db.connect(settings()), user, progress=line_progress())
-    show(plain(report) | {"models": plain(models_holding(settings(), [user]))}, as_json)
+    traces = learning.forget_traces(settings(), [user])
+    show(plain(report) | {"traces": traces, "models": plain(models_holding(settings(), [user]))}, as_json)
 
 
 @app.command()
@@ -270,21 +229,6 @@ def readmit(user: Annotated[str, typer.Argument(help="User id.")], as_json: AsJs
     from liber_tasks.behavior.erase import readmit as readmit_user
 
     show(readmit_user(db.connect(settings()), user), as_json)
-
-
-@app.command()
-def prompt(
-    user: Annotated[str, typer.Argument(help="User id.")],
-    partition: Annotated[int, typer.Argument(min=1, help="Number of the partition, from 1.")],
-    kind: Annotated[TextKind, typer.Option(help="Which text.")] = TextKind.summary,
-    version: Annotated[str | None, typer.Option("--knowledge-version", help="Default: the newest.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """The exact prompt of a stored text, with items and user as they were when it was asked."""
-    from liber_tasks.interest.reproduce import reproduce
-
-    found = reproduce(db.connect(settings()), user, partition, kind.value, knowledge_version=version)
-    show(found, as_json, found.prompt)
 
 
 @app.command()

@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Literal
 
-from airflow.sdk import Asset, Connection
+from airflow.sdk import Asset, Connection, Param
 from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, AirflowSkipException
 
 from liber_tasks.config import Settings, load
 from liber_tasks.errors import InputError, LiberError
+from liber_tasks.learning import in_flight
 from liber_tasks.types import Progress
 
 PARTITIONS = Asset("liber://partitions")
@@ -24,6 +25,14 @@ AB_READOUT = Asset("liber://ab_readout")
 DAG_DEFAULTS: dict[str, Any] = {"owner": "liber", "retries": 2, "retry_delay": timedelta(seconds=20)}
 LLM_POOL = "llm"
 
+BUDGET_PARAMS: dict[str, Param] = {
+    "max_users": Param(None, type=["null", "integer"], minimum=0, description="empty: LIBER_LEARN_MAX_USERS"),
+    "max_calls": Param(None, type=["null", "integer"], minimum=0, description="empty: LIBER_LEARN_MAX_CALLS"),
+    "max_tokens": Param(None, type=["null", "integer"], minimum=0, description="empty: LIBER_LEARN_MAX_TOKENS"),
+    "max_time": Param(None, type=["null", "string"], pattern=r"^\d+(\.\d+)?[smhd]$",
+                      description="90s, 30m, 12h; empty: LIBER_LEARN_MAX_TIME"),
+}  # fmt: skip
+
 CONNECTIONS = {"database_url": "liber_postgres", "llm_url": "liber_llm", "mlflow_tracking_uri": "liber_mlflow"}
 
 
@@ -31,11 +40,28 @@ def task_settings(**parameters: Any) -> Settings:
     """Settings inside a task: the run's `parameters` (None: not given), Airflow's Connections, the environment."""
     found = {field: value for field, value in parameters.items() if value is not None}
     for field, connection_id in CONNECTIONS.items():
+        if field in found:
+            continue
         try:
             found[field] = Connection.get(connection_id).get_uri()
         except AirflowNotFoundException:
             continue
     return load(**found)
+
+
+def budgets(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The run's `BUDGET_PARAMS` as settings."""
+    return {f"learn_{name}": params[name] for name in BUDGET_PARAMS}
+
+
+def llm_task() -> dict[str, Any]:
+    """How a mapped task that calls the LLM runs: in the pool, with a slot for each call in flight."""
+    settings = load()
+    return {
+        "pool": LLM_POOL,
+        "pool_slots": in_flight(settings),
+        "max_active_tis_per_dagrun": settings.learn_shards,
+    }
 
 
 def checked(context: Mapping[str, Any]) -> dict[str, Any]:

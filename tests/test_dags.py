@@ -29,7 +29,7 @@ print(json.dumps({
         "active": dag.max_active_runs, "params": {k: p.schema for k, p in dag.params.items()},
         "described": [k for k, p in dag.params.items() if p.description],
         "owners": [task.owner for task in dag.tasks], "retries": [task.retries for task in dag.tasks],
-        "pools": {task.task_id: task.pool for task in dag.tasks},
+        "pools": {task.task_id: [task.pool, task.pool_slots] for task in dag.tasks},
     } for dag in dags],
 }))
 """
@@ -43,7 +43,8 @@ def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module", params=FILES, ids=lambda file: file.stem)
 def inspected(request: pytest.FixtureRequest, airflow_home: Path) -> dict[str, Any]:
     """A DAG file imported by a fresh interpreter."""
-    environment = {**os.environ, "AIRFLOW_HOME": str(airflow_home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+    environment = {**os.environ, "AIRFLOW_HOME": str(airflow_home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+                   "LIBER_LLM_IN_FLIGHT": "9", "LIBER_LEARN_SHARDS": "3"}  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", INSPECT, str(request.param)], env=environment, capture_output=True, text=True, check=True
     )
@@ -82,7 +83,8 @@ def test_every_parameter_is_typed_and_explained(inspected: dict[str, Any]) -> No
     assert set(dag["described"]) == set(dag["params"])
 
 
-def test_llm_calls_run_in_their_pool(inspected: dict[str, Any]) -> None:
+def test_llm_calls_run_in_their_pool_with_a_slot_for_each_call_in_flight(inspected: dict[str, Any]) -> None:
     (dag,) = inspected["dags"]
-    in_pool = [task for task, pool in dag["pools"].items() if pool == "llm"]
-    assert in_pool == (["learn"] if dag["id"] == "learn_interests" else [])
+    in_pool = {task: slots for task, (pool, slots) in dag["pools"].items() if pool == "llm"}
+    learns = dag["id"] in ("learn_interests", "backfill_knowledge")
+    assert in_pool == ({"learn": 3} if learns else {})  # 9 calls in flight over 3 tasks

@@ -68,13 +68,13 @@ def encode(
 
     Args:
         engine: LIBER database.
-        settings: `encoder`, `encoder_dimension`.
+        settings: `encoder`, `encoder_dimension`, `knowledge_version` (None: the one written last).
         fit_before: end of the training period.
         refit: fit a new PCA, so a new encoder version; every partition is encoded anew beside the old vectors.
         progress: told about encoded texts.
 
     Raises:
-        InputError: the dimension is odd or the encoder cannot be loaded.
+        InputError: the dimension is odd, the encoder cannot be loaded, or no text is of that knowledge version.
         LiberError: fewer than two texts exist, so no PCA can be fitted.
     """
     begun = time.monotonic()
@@ -84,9 +84,15 @@ def encode(
         )
     with database_errors():
         with engine.connect() as connection:
-            knowledge_version = connection.execute(query("encoder/knowledge_version")).scalar_one_or_none()
-        if knowledge_version is None:
+            learnt = connection.execute(query("encoder/knowledge_versions")).scalars().all()
+        if not learnt:
             return EncodeReport(None, None, 0, 0, 0.0, time.monotonic() - begun)
+        knowledge_version = settings.knowledge_version or learnt[0]
+        if knowledge_version not in learnt:
+            raise InputError(
+                f"No text is of knowledge version {knowledge_version}: run `liber learn`, or set "
+                f"LIBER_KNOWLEDGE_VERSION to one of {', '.join(learnt)}."
+            )
         identity = _identity(settings)
         frozen = None if refit else _current(engine, identity)
         bert: KnowledgeEncoder | None = None

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,13 @@ from liber_tasks.interest.untrusted import clean
 FOLDER = Path(__file__).parent / "domains"
 ATTRIBUTE_CHARACTERS = 40
 _FIELD = re.compile(r"{(\w+)}")
+_ADVICE = {"missing": "the key is missing, add it", "extra_forbidden": "there is no such key, remove or rename it"}
+
+
+def _line(text: str) -> str:
+    if "\0" in text or len(text.splitlines()) > 1:
+        raise ValueError("write it on one line, without control characters")
+    return text
 
 
 def _piece(text: str) -> str:
@@ -25,7 +33,9 @@ def _piece(text: str) -> str:
     return text
 
 
-Piece = Annotated[str, AfterValidator(_piece)]
+Line = Annotated[str, AfterValidator(_line)]
+Piece = Annotated[Line, AfterValidator(_piece)]
+Rating = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class Responses(BaseModel):
@@ -58,21 +68,21 @@ class Domain(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    items: str = Field(min_length=1)
-    factors: str = Field(min_length=1)
+    items: Line = Field(min_length=1)
+    factors: Line = Field(min_length=1)
     user: tuple[Piece, ...]
     item: tuple[Piece, ...] = Field(min_length=1)
-    facts: str = Field(min_length=1)
-    period: str | None = None
-    liked: float
-    disliked: float
+    facts: Line = Field(min_length=1)
+    period: Line | None = None
+    liked: Rating
+    disliked: Rating
     response: Responses
-    words: dict[str, dict[str, str]] = {}
+    words: dict[Line, dict[Line, Line]] = {}
 
     @model_validator(mode="after")
     def _apart(self) -> "Domain":
         if self.disliked >= self.liked:
-            raise ValueError("disliked must be below liked")
+            raise ValueError("disliked must be below liked, change one of them")
         return self
 
     @cached_property
@@ -106,15 +116,22 @@ def domain(name: str) -> Domain:
     """
     packs = {file.stem: file for file in sorted(FOLDER.glob("*.toml"))}
     by_path = name.endswith(".toml") or "/" in name
-    file = Path(name).expanduser() if by_path else packs.get(name)
-    if file is None or not file.is_file():
-        missing = f"there is no file {file}" if file else f"choose one of {', '.join(packs)}"
-        raise InputError(f"LIBER_DOMAIN is {name!r}: {missing}, or give the path of a pack of your own, *.toml.")
+    file = Path(os.path.expanduser(name)) if by_path else packs.get(name)
+    if file is None:
+        known = ", ".join(packs)
+        raise InputError(f"LIBER_DOMAIN is {name!r}: choose one of {known}, or give the path of a pack of your own.")
+    what = f"The domain pack {file} (LIBER_DOMAIN)"
     try:
         read = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"The domain pack {file} (LIBER_DOMAIN) cannot be read: {error}.") from None
-    return pack({**read, "name": file.stem}, f"The domain pack {file} (LIBER_DOMAIN)")
+    except FileNotFoundError:
+        raise InputError(f"LIBER_DOMAIN is {name!r}: there is no file {file}, correct the path.") from None
+    except OSError as error:
+        raise InputError(f"LIBER_DOMAIN is {name!r}, which cannot be read: {error.strerror}.") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{what} is not TOML in UTF-8, correct it: {error}.") from None
+    if "name" in read:
+        raise InputError(f"{what} is wrong at name: a pack is named by its file, remove the key.")
+    return pack({**read, "name": file.stem}, what)
 
 
 def pack(read: Mapping[str, Any], what: str) -> Domain:
@@ -128,4 +145,5 @@ def pack(read: Mapping[str, Any], what: str) -> Domain:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{what} is wrong{f' at {key}' if key else ''}: {first['msg'].lower()}.") from None
+        said = _ADVICE.get(first["type"]) or first["msg"].removeprefix("Value error, ").lower()
+        raise InputError(f"{what} is wrong{f' at {key}' if key else ''}: {said}.") from None

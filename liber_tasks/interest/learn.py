@@ -1,25 +1,29 @@
 """Learning run: asks the LLM for every missing summary and shift (paper, section 3.3)."""
 
 import asyncio
+import logging
 import secrets
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 
 from liber_tasks.config import Settings
 from liber_tasks.db import database_errors
+from liber_tasks.errors import ServiceUnavailable
 from liber_tasks.interest import inputs
 from liber_tasks.interest import ledger as books
 from liber_tasks.interest.budget import Account, Bound, Budget
 from liber_tasks.interest.loop import Loop
 from liber_tasks.interest.plan import cost
-from liber_tasks.interest.prompts import knowledge_version
+from liber_tasks.interest.prompts import KINDS, Knowledge, knowledge_version
 from liber_tasks.interest.traces import Traces
 from liber_tasks.types import Progress, Shard, silent
+
+_log = logging.getLogger("liber")
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,8 @@ def learn(
                 shortened=0, adopted=0, stopped_by=None, seconds=time.monotonic() - begun, hours=plan.hours,
                 pending_summaries=summaries, pending_shifts=shifts, knowledge_version=knowledge.version,
             )  # fmt: skip
+        if settings.mlflow_tracking_uri and set(KINDS) - books.name_version(engine, knowledge):
+            knowledge = _registered(settings, knowledge)
         books.name_version(engine, knowledge)
         done["adopted"] = books.adopt(engine, knowledge, keys)
         if retry_quarantined:
@@ -148,3 +154,16 @@ def learn(
         stopped_by=account.reached if summaries + shifts else None, seconds=time.monotonic() - begun, hours=None,
         pending_summaries=summaries, pending_shifts=shifts, knowledge_version=knowledge.version,
     )  # fmt: skip
+
+
+def _registered(settings: Settings, knowledge: Knowledge) -> Knowledge:
+    """The same with its templates in MLflow's prompt registry; learning does not wait for an MLflow that is away."""
+    from liber_tasks.interest.registry import register
+
+    try:
+        uris = register(settings, knowledge.templates)
+    except ServiceUnavailable as error:
+        _log.warning("The prompts are not in MLflow's registry yet, the next run tries again: %s", error)
+        return knowledge
+    templates = {kind: replace(template, uri=uris[kind]) for kind, template in knowledge.templates.items()}
+    return replace(knowledge, templates=templates)

@@ -35,8 +35,9 @@ class Result:
     left_out: int
 
 
-def name_version(engine: Engine, knowledge: Knowledge) -> None:
-    """Write down what the version's texts are made with, once."""
+def name_version(engine: Engine, knowledge: Knowledge) -> set[str]:
+    """Write down what the version's texts are made with, once; returns the kinds whose prompt is in MLflow's registry,
+    as far as is known."""
     row = {
         "knowledge_version": knowledge.version,
         "model": knowledge.model,
@@ -48,6 +49,8 @@ def name_version(engine: Engine, knowledge: Knowledge) -> None:
     }
     with engine.begin() as connection:
         connection.execute(query("interest/add_version"), row)
+        named = {"knowledge_version": knowledge.version}
+        return set(connection.execute(query("interest/registered"), named).scalar_one())
 
 
 def adopt(engine: Engine, knowledge: Knowledge, user_keys: Sequence[int]) -> int:

@@ -30,6 +30,7 @@ LONGEST_WAIT = 8.0
 PROBE = "Answer with the word yes."
 PROBE_TOKENS = 4
 UNREACHABLE = "cannot be reached: start it or set LIBER_LLM_URL"
+UNREADABLE = "the answer cannot be read"
 _OVERLOADED = (429, 503)
 _POISON = (400, 413, 422)
 _MISCONFIGURED = {
@@ -83,7 +84,7 @@ class LlmClient:
         self._replicas = Replicas(settings)
         self._proven = False  # one call was answered
         self._waiting_since: float | None = None  # since when every call met a server that is down or full
-        self._refusals = 0  # in a row
+        self._refusals, self._refused_at = 0, float("-inf")  # in a row, those together counted once
         self._gave_up: tuple[float, str] = (float("-inf"), "")  # when a call last lost patience, and its last words
 
     async def __aenter__(self) -> Self:
@@ -164,7 +165,7 @@ class LlmClient:
         except NoAnswer as error:
             raise _TryAgain(str(error), fault=error.fault, spent=spent) from error
         except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
-            raise _TryAgain(_unreadable(error), spent=spent) from error
+            raise _TryAgain(f"{UNREADABLE}: {type(error).__name__} {error}", spent=spent) from error
         server = f"{served.dialect} {served.model}"
         return Answer(text, *tokens, latency, choice.finish_reason, spent, server, bool(guidance))
 
@@ -174,7 +175,7 @@ class LlmClient:
         while True:
             try:
                 async with self._pace.slot() as started:
-                    if self._gave_up[0] >= begun:  # while this one waited: do not try the server's death once each
+                    if self._gave_up[0] >= begun:  # another call, while this one waited
                         raise ServiceUnavailable(self._gave_up[1])
                     return await self._attempt(work, started), thrown
             except _TryAgain as error:
@@ -201,7 +202,7 @@ class LlmClient:
             except (HfHubHTTPError, httpx2.HTTPStatusError) as error:
                 raise self._judged(error, replica, started) from error
             except (InferenceTimeoutError, TimeoutError, httpx2.TimeoutException) as error:
-                if isinstance(error.__cause__ or error, httpx2.ConnectTimeout):
+                if _in_chain(error, httpx2.ConnectTimeout):
                     raise self._gone(replica, started) from error
                 raise _TryAgain(f"no answer within {self._settings.llm_timeout:g} s (LIBER_LLM_TIMEOUT)") from error
             except httpx2.ConnectError as error:
@@ -216,7 +217,7 @@ class LlmClient:
             except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
                 if status := _in_chain(error, httpx2.HTTPStatusError):  # whose body the library cannot read
                     raise self._judged(status, replica, started) from error
-                raise _TryAgain(_unreadable(error)) from error
+                raise _TryAgain(f"{UNREADABLE}: {type(error).__name__} {error}") from error
             self._answered(replica)
             return result
 
@@ -237,7 +238,7 @@ class LlmClient:
             all_rest = self._replicas.rest(replica) if status == 503 else True
             outcome = self._wait(f"is overloaded ({reason})", started, asked or 0)
             if all_rest and isinstance(outcome, _TryAgain):
-                self._pace.overloaded(started, self._pause() if asked is None else asked)
+                self._pace.overloaded(started, self._pause(started) if asked is None else asked)
             return outcome
         self._waiting_since = None
         if status in _POISON:
@@ -252,12 +253,13 @@ class LlmClient:
         all_rest = self._replicas.rest(replica, gone=True)
         outcome = self._wait(UNREACHABLE, started, 0)
         if all_rest and isinstance(outcome, _TryAgain):
-            self._pace.down(started, self._pause())
+            self._pace.down(started, self._pause(started))
         return outcome
 
-    def _pause(self) -> float:
+    def _pause(self, started: float) -> float:
         """Before the next call, of all; longer with each refusal in a row."""
-        self._refusals += 1
+        if started > self._refused_at:
+            self._refusals, self._refused_at = self._refusals + 1, time.monotonic()
         return self._backoff(self._refusals - 1)
 
     @staticmethod
@@ -291,12 +293,8 @@ class LlmClient:
         self._proven = True
 
 
-def _unreadable(error: Exception) -> str:
-    return f"the answer cannot be read: {type(error).__name__} {error}"
-
-
 def _in_chain(error: BaseException | None, kind: type[_Result]) -> _Result | None:
     """The first of a kind among an error and its causes."""
-    while error is not None and not isinstance(error, kind):
+    while error and not isinstance(error, kind):
         error = error.__cause__ or error.__context__
     return error

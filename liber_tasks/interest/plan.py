@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from liber_tasks.db import query
 from liber_tasks.interest.backlog import Backlog
 from liber_tasks.interest.budget import Budget
-from liber_tasks.interest.inputs import pending, work
+from liber_tasks.interest.inputs import USERS_SIFTED, batches, pending, work
 from liber_tasks.interest.prompts import KINDS, Kind, Knowledge
 
 USERS_RENDERED = 200  # whose prompts are rendered; those of further users are reckoned alike
@@ -81,6 +81,7 @@ def cost(engine: Engine, knowledge: Knowledge, user_keys: Sequence[int], budget:
     """
     known = experience(engine, knowledge)
     missing = dict(zip(KINDS, pending(engine, knowledge, user_keys), strict=True))
+    missing["summary"] -= _adoptable(engine, knowledge, user_keys)
     mean = _mean_characters(engine, knowledge, user_keys, known)
     calls = sum(missing.values())
     per_call = sum(missing[kind] * (mean[kind] / known.characters_per_token + known.tokens[kind]) for kind in KINDS)
@@ -99,6 +100,16 @@ def cost(engine: Engine, knowledge: Knowledge, user_keys: Sequence[int], budget:
         completion_tokens=round(sum(made[kind] * known.tokens[kind] for kind in KINDS)),
         hours=affordable / known.calls_per_second / 3600 if known.calls_per_second else None,
     )
+
+
+def _adoptable(engine: Engine, knowledge: Knowledge, user_keys: Sequence[int]) -> int:
+    """Missing summaries that another version has in the same words: a run takes them over."""
+    version = {"knowledge_version": knowledge.version, "summary_origin": knowledge.summary_origin}
+    with engine.connect() as connection:
+        return sum(
+            connection.execute(query("interest/adoptable"), {"user_keys": keys, **version}).scalar_one()
+            for keys in batches(user_keys, USERS_SIFTED)
+        )
 
 
 def _mean_characters(

@@ -124,19 +124,19 @@ def load(
 
     Args:
         engine: LIBER database.
-        settings: `train_share`.
+        settings: `train_share`, `knowledge_version` (None: the one with the most vectors).
         max_history: latest behaviours of a user that a sample sees.
         max_partitions: latest sealed partitions of a user that a sample sees.
 
     Raises:
-        InputError: there are no ratings, or a part of the split lacks samples.
+        InputError: there are no ratings, a part of the split lacks samples, or no vector is of that version.
     """
     with database_errors():
         cut = time_cut(engine, settings.train_share)
         if cut is None:
             raise InputError("There is no behaviour to train on: load some with `liber ingest`.")
         with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
-            version = _vector_version(connection)
+            version = _vector_version(connection, settings.knowledge_version)
             tables = read_tables(connection)
             events = copy_columns(
                 connection,
@@ -148,9 +148,18 @@ def load(
     return assemble(tables, events, vectors, cut, version, max_history, max_partitions)
 
 
-def _vector_version(connection: Connection) -> VectorVersion | None:
-    row = connection.execute(query("training/vector_version")).mappings().one_or_none()
-    return VectorVersion(**row) if row else None
+def _vector_version(connection: Connection, wanted: str | None) -> VectorVersion | None:
+    def find(name: str | None) -> VectorVersion | None:
+        row = connection.execute(query("training/vector_version"), {"knowledge_version": name}).mappings().one_or_none()
+        return VectorVersion(**row) if row else None
+
+    found = find(wanted)
+    if found is None and wanted and (other := find(None)):
+        raise InputError(
+            f"No vector is of knowledge version {wanted}: run `liber learn` and `liber encode`, or set "
+            f"LIBER_KNOWLEDGE_VERSION, to {other.knowledge_version} for example."
+        )
+    return found
 
 
 def _read_vectors(connection: Connection, version: VectorVersion | None) -> dict[str, np.ndarray]:

@@ -1,5 +1,7 @@
 -- Views for readers (role liber_reader). Dropped first: a view's columns cannot be replaced freely.
-DROP VIEW IF EXISTS liber.partition_event, liber.interest_timeline, liber.pipeline_status, liber.readout_current;
+DROP VIEW IF EXISTS
+    liber.partition_event, liber.interest_timeline, liber.pipeline_status, liber.readout_current, liber.llm_run,
+    liber.llm_user;
 
 -- One row a behaviour inside a sealed partition.
 CREATE VIEW liber.partition_event AS
@@ -76,7 +78,10 @@ encodable AS (
         ON
             s.user_key = c.user_key AND s.partition_no = c.partition_no
             AND s.knowledge_version = c.knowledge_version AND c.kind = 'shift'
-    WHERE s.kind = 'summary' AND (s.partition_no = 1 OR c.text IS NOT NULL)
+    INNER JOIN liber.knowledge_version AS k ON s.knowledge_version = k.knowledge_version
+    WHERE
+        s.kind = 'summary'
+        AND (s.partition_no = 1 OR c.text IS NOT NULL OR coalesce(k.parameters ->> 'variant', 'full') <> 'full')
 ),
 
 streams AS (
@@ -124,3 +129,41 @@ SELECT DISTINCT ON (e.name)
 FROM liber.readout AS r
 INNER JOIN liber.experiment AS e ON r.experiment_key = e.experiment_key
 ORDER BY e.name ASC, r.readout_key DESC;
+
+-- What each learning run cost: one row a run and knowledge version. Its shards, named RUN#0/4, count together. A call
+-- that a later run asked again counts there, with all its tokens.
+CREATE VIEW liber.llm_run AS
+SELECT
+    split_part(l.run_id, '#', 1) AS run_id,
+    l.knowledge_version,
+    k.model,
+    count(*) AS calls,
+    count(*) FILTER (WHERE l.state = 'done') AS done,
+    count(*) FILTER (WHERE l.state = 'failed') AS failed,
+    count(*) FILTER (WHERE l.state = 'quarantined') AS quarantined,
+    coalesce(sum(l.prompt_tokens), 0)::bigint AS prompt_tokens,
+    coalesce(sum(l.completion_tokens), 0)::bigint AS completion_tokens,
+    min(l.started_at) AS started_at,
+    max(l.finished_at) AS finished_at
+FROM liber.llm_call AS l
+INNER JOIN liber.knowledge_version AS k ON l.knowledge_version = k.knowledge_version
+GROUP BY split_part(l.run_id, '#', 1), l.knowledge_version, k.model;
+
+-- What each user's texts cost: one row a user and knowledge version.
+CREATE VIEW liber.llm_user AS
+SELECT
+    u.user_id,
+    l.knowledge_version,
+    k.model,
+    count(*) AS calls,
+    count(*) FILTER (WHERE l.state = 'done') AS done,
+    count(*) FILTER (WHERE l.state = 'failed') AS failed,
+    count(*) FILTER (WHERE l.state = 'quarantined') AS quarantined,
+    coalesce(sum(l.prompt_tokens), 0)::bigint AS prompt_tokens,
+    coalesce(sum(l.completion_tokens), 0)::bigint AS completion_tokens,
+    min(l.started_at) AS started_at,
+    max(l.finished_at) AS finished_at
+FROM liber.llm_call AS l
+INNER JOIN liber.user_profile AS u ON l.user_key = u.user_key
+INNER JOIN liber.knowledge_version AS k ON l.knowledge_version = k.knowledge_version
+GROUP BY u.user_id, l.knowledge_version, k.model;

@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 
-NAMES = ("calls", "drift", "erase", "incremental", "ingest", "scale", "seal")
+NAMES = ("calls", "client", "drift", "erase", "incremental", "ingest", "scale", "seal")
 
 
 def main() -> int:

@@ -29,7 +29,7 @@ from liber_tasks.interest.learn import learn
 from liber_tasks.interest.llm import LlmClient
 from liber_tasks.partition.rules import PartitionRule
 from liber_tasks.partition.stream import seal
-from tests.bench.database import backend_seconds, cluster, database, say
+from tests.bench.database import TICKS, backend_seconds, cluster, database, say
 from tests.bench.llm_fakes import fake_llm
 from tests.services import llm_server
 
@@ -37,7 +37,7 @@ LATENCY = 0.1  # seconds, of the fake server
 IN_FLIGHT = 8  # the default of `llm_in_flight`
 MANY = 32
 ROUNDS = 3
-EMBEDDED_SHARE = 15  # one call in so many is also put to the embedded server
+EMBEDDED_SHARE = 66  # one call in so many is also put to the embedded server
 CALLS_A_USER = 8  # fewer than there are, so that enough users are planned
 
 Request = tuple[str, bytes]  # path and body
@@ -64,8 +64,8 @@ class Spent:
         return 1000 * self.cpu / self.calls
 
 
-def measure(size: int = 800) -> tuple[dict[str, float], dict[str, Any]]:
-    """Ratios and the figures behind them; `size` calls a run. About four minutes."""
+def measure(size: int = 1600) -> tuple[dict[str, float], dict[str, Any]]:
+    """Ratios and the figures behind them; `size` calls a run. About ten minutes."""
     with cluster() as server, tempfile.TemporaryDirectory(prefix="liber-bench-") as folder:
         engine = database(server)
         _movielens(engine, Path(folder))
@@ -86,7 +86,9 @@ def measure(size: int = 800) -> tuple[dict[str, float], dict[str, Any]]:
                     ratios["client_over_closed_loop"] = _ratio(ours, bare)
                     ratios["cpu_ms_per_call"] = round(_median(run.cpu_ms for run in ours), 2)
         with llm_server(Path(folder)) as url:
-            ours, bare, alone = _in_turns(engine, postmaster, url, IN_FLIGHT, size // EMBEDDED_SHARE, alone=False)
+            ours, bare, alone = _in_turns(
+                engine, postmaster, url, IN_FLIGHT, max(16, size // EMBEDDED_SHARE), alone=False
+            )
             ratios["client_over_closed_loop_embedded"] = _ratio(ours, bare)
             figures["embedded"] = _figures(ours, bare, alone)
     return ratios, figures
@@ -123,9 +125,7 @@ def _learn(engine: Engine, postmaster: int, url: str, in_flight: int, calls: int
     report = learn(engine, settings, max_users=calls // CALLS_A_USER + 1, max_calls=calls)
     if report.failed or report.quarantined:
         raise RuntimeError(f"{report.failed} calls failed, {report.quarantined} were set aside.")
-    return Spent(
-        report.calls, report.seconds, time.process_time() - cpu, _tree_seconds(postmaster) - database
-    )
+    return Spent(report.calls, report.seconds, time.process_time() - cpu, _tree_seconds(postmaster) - database)
 
 
 async def _bare(url: str, in_flight: int, requests: Sequence[Request]) -> Spent:
@@ -153,9 +153,7 @@ async def _alone(url: str, in_flight: int, requests: Sequence[Request]) -> Spent
         return await _closed_loop(ask, in_flight, requests)
 
 
-async def _closed_loop(
-    ask: Callable[[Request], Awaitable[None]], in_flight: int, requests: Sequence[Request]
-) -> Spent:
+async def _closed_loop(ask: Callable[[Request], Awaitable[None]], in_flight: int, requests: Sequence[Request]) -> Spent:
     left = iter(requests)
 
     async def work() -> None:
@@ -206,12 +204,13 @@ def _settings(url: str, in_flight: int) -> Settings:
 
 def _tree_seconds(postmaster: int) -> float:
     """CPU-seconds of the database server: its processes that live, and those that ended."""
-    import os
-
-    fields = Path(f"/proc/{postmaster}/stat").read_text().rpartition(")")[2].split()
-    ended = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
-    living = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
-    return ended + sum(map(backend_seconds, map(int, living)))
+    while True:
+        fields = Path(f"/proc/{postmaster}/stat").read_text().rpartition(")")[2].split()
+        living = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+        try:
+            return sum(map(int, fields[11:15])) / TICKS + sum(backend_seconds(int(pid)) for pid in living)
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # one ended meanwhile: look again
 
 
 def _median(values: Any) -> float:

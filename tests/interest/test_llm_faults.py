@@ -1,6 +1,7 @@
 """The fault matrix: what each fault of an LLM server comes to."""
 
 import asyncio
+import socket
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ import pytest
 
 from liber_tasks.config import Settings
 from liber_tasks.errors import LiberError, ServiceUnavailable
-from liber_tasks.interest import llm
+from liber_tasks.interest import llm, replicas
 from liber_tasks.interest.llm import CallFailed, CallPoison, LlmClient, Spent
 from tests.conftest import free_port
 from tests.interest.asking import ask
@@ -80,7 +81,7 @@ BAD = "Bad is the prompt that is asked here."
 
 
 def _settings(fault: Fault) -> dict[str, Any]:
-    changes: dict[str, Any] = {"llm_timeout": 0.4, "llm_patience": 0.3}
+    changes: dict[str, Any] = {"llm_timeout": 0.4 if fault.reply.delay else 20.0, "llm_patience": 0.3}
     return {**changes, "llm_dialect": "llamacpp"} if fault.guided else changes
 
 
@@ -180,3 +181,18 @@ def test_a_server_that_comes_up_within_patience_is_used(settings: Settings) -> N
                 return await waiting
 
     assert asyncio.run(run()).text
+
+
+def test_a_server_that_takes_no_connections_is_waited_for_like_one_that_refuses_them(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replicas, "CONNECT_SECONDS", 0.2)
+    with socket.socket() as full, socket.socket() as first, socket.socket() as second:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for other in (first, second):  # fill its queue; the kernel drops what comes after
+            other.setblocking(False)
+            other.connect_ex(full.getsockname())
+        (error,) = ask(settings, f"http://127.0.0.1:{full.getsockname()[1]}", ["p"], llm_patience=0.5)
+    assert isinstance(error, ServiceUnavailable)
+    assert "cannot be reached" in str(error)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from typing import Any
 
+import httpx2
 import pytest
 
 from liber_tasks.config import Settings
@@ -152,6 +153,20 @@ def test_a_server_that_comes_back_as_another_model_is_noticed(settings: Settings
 
     with faulty(lambda *_: GOOD, other=info) as seen:
         assert using(settings, work, seen.url) == ("org/a", "org/b")
+
+
+def test_calls_that_waited_to_hear_who_a_dead_server_is_do_not_knock_themselves(settings: Settings) -> None:
+    async def work(one: Replicas) -> list[Any]:
+        replica = picked(one)
+        async with replica.recognising:  # one call is asking, others wait
+            waiting = [asyncio.create_task(one.served(replica)) for _ in range(5)]
+            await asyncio.sleep(0)
+            one.rest(replica, gone=True)
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    with faulty(lambda *_: GOOD) as seen:
+        assert {type(error) for error in using(settings, work, seen.url)} == {httpx2.ConnectError}
+    assert not seen.others
 
 
 def test_an_address_that_is_none_names_the_setting(settings: Settings) -> None:

@@ -1,10 +1,12 @@
--- Partitions whose texts are complete (a shift from P_2 on) and that have no vector of this encoder yet.
+-- Partitions whose texts are complete (a shift from P_2 on, unless the version asks for none) and that have no vector of
+-- this encoder yet.
 SELECT
     s.user_key,
     s.partition_no,
     s.text AS summary,
     c.text AS shift
 FROM liber.interest AS s
+INNER JOIN liber.knowledge_version AS k ON s.knowledge_version = k.knowledge_version
 LEFT JOIN liber.interest AS c
     ON
         s.user_key = c.user_key AND s.partition_no = c.partition_no
@@ -17,5 +19,5 @@ WHERE
     s.kind = 'summary'
     AND s.knowledge_version = :knowledge_version
     AND v.user_key IS NULL
-    AND (s.partition_no = 1 OR c.text IS NOT NULL)
+    AND (s.partition_no = 1 OR c.text IS NOT NULL OR coalesce(k.parameters ->> 'variant', 'full') <> 'full')
 ORDER BY s.user_key, s.partition_no
