@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from liber_tasks import cli_learn, db, learning
+from liber_tasks.cli_efficiency import efficiency
 from liber_tasks.cli_knowledge import knowledge
 from liber_tasks.cli_output import line_progress, moment, plain, show
 from liber_tasks.config import settings
@@ -209,6 +210,7 @@ def readout(
 app.command()(cli_learn.timeline)
 app.command()(cli_learn.prompt)
 app.command()(cli_learn.cost)
+app.command()(efficiency)
 app.add_typer(knowledge, name="knowledge")
 
 

@@ -40,16 +40,19 @@ def efficiency(
 def show_efficiency(report: "EfficiencyReport") -> None:
     """Print the table, and below it how to read it and what went wrong."""
     console = Console(highlight=False, emoji=False, markup=False)
-    table = Table("variant", box=None)
-    for name in ("calls/user", "tokens/prompt", "cached", "time/user (s)", "\N{PLUS-MINUS SIGN}", "s/call", "tokens/s",
-                 "measured", "lost"):  # fmt: skip
+    cached = any(each.cached_tokens_per_prompt is not None for each in report.variants)
+    table = Table("variant", box=None, collapse_padding=True)
+    for name in ("calls\n/user", "tokens\n/prompt", *(["cached"] if cached else []), "seconds\n/user",
+                 "seconds\n/call", "tokens\n/second", "calls\nmeasured"):  # fmt: skip
         table.add_column(name, justify="right", no_wrap=True)
     for each in report.variants:
+        time = _number(each.seconds_per_user, 1)
+        if each.seconds_per_user_error is not None:
+            time += f" \N{PLUS-MINUS SIGN} {_number(each.seconds_per_user_error, 1)}"
         table.add_row(
             each.label, _number(each.calls_per_user, 2), _number(each.tokens_per_prompt, 1),
-            _number(each.cached_tokens_per_prompt, 1), _number(each.seconds_per_user, 1),
-            _number(each.seconds_per_user_error, 1), _number(each.seconds_per_call, 2),
-            _number(each.tokens_per_second, 1), f"{each.measured:,}", f"{each.failed + each.refused + each.unasked:,}",
+            *([_number(each.cached_tokens_per_prompt, 1)] if cached else []), time, _number(each.seconds_per_call, 2),
+            _number(each.tokens_per_second, 1), f"{each.measured:,}",
         )  # fmt: skip
     console.print(table)
     for line in _notes(report):
@@ -60,15 +63,16 @@ def _notes(report: "EfficiencyReport") -> list[str]:
     drawn = len(report.users_sampled)
     lines = [
         f"Model {report.model} at {report.server or 'a server that answered nothing'}; {report.questions:,} questions "
-        f"in {report.seconds:,.0f} s, {report.in_flight} in flight; {drawn} users drawn by seed {report.seed}.",
-        f"calls/user: counted over all {report.users:,} users. time/user: mean time of a measured call x calls/user, "
-        "\N{PLUS-MINUS SIGN} its standard error over the users drawn.",
+        f"in {report.seconds:,.0f} s, {report.in_flight} in flight; {drawn} users drawn by seed {report.seed} among "
+        "those with two partitions.",
+        f"Calls per user: counted over all {report.users:,} users. Seconds per user: mean time of a measured call x "
+        "calls per user, \N{PLUS-MINUS SIGN} its standard error over the users drawn.",
         f"LLM (length=...) asks at each behaviour; at most {report.steps} steps of a user were measured, evenly "
         "spaced. Questions in the same words were put once and count for each variant.",
     ]
     if report.partitioned_users < report.users:
         each = ", ".join(f"{cost.label} {cost.calls_per_partitioned_user:.2f}" for cost in report.variants)
-        lines.append(f"Over the {report.partitioned_users:,} users that have a partition, calls/user: {each}.")
+        lines.append(f"Over the {report.partitioned_users:,} users that have a partition, calls per user: {each}.")
     if any(cost.measured and cost.tokens_per_prompt is None for cost in report.variants):
         lines.append("The server does not count tokens.")
     if any(cost.measured and cost.cached_tokens_per_prompt is None for cost in report.variants):

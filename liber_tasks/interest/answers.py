@@ -71,6 +71,7 @@ class Answer:
         spent: over all tries.
         server: its dialect and the model as it names it.
         guided: whether the output was constrained by a schema.
+        cached_tokens: of the prompt, what the server had in its prefix cache; None when it does not say.
     """
 
     text: str
@@ -81,6 +82,7 @@ class Answer:
     spent: Spent
     server: str
     guided: bool
+    cached_tokens: int | None = None
 
 
 class NoAnswer(Exception):

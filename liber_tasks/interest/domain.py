@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -116,10 +116,12 @@ def domain(name: str) -> Domain:
     """
     packs = {file.stem: file for file in sorted(FOLDER.glob("*.toml"))}
     by_path = name.endswith(".toml") or "/" in name
-    file = Path(os.path.expanduser(name)) if by_path else packs.get(name)
+    file = Path(name) if by_path else packs.get(name)
     if file is None:
         known = ", ".join(packs)
         raise InputError(f"LIBER_DOMAIN is {name!r}: choose one of {known}, or give the path of a pack of your own.")
+    with suppress(RuntimeError):  # the home of nobody: a path where nothing is
+        file = file.expanduser()
     what = f"The domain pack {file} (LIBER_DOMAIN)"
     try:
         read = tomllib.loads(file.read_text(encoding="utf-8"))

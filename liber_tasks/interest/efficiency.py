@@ -24,6 +24,7 @@ from liber_tasks.interest.efficiency_report import (
     Name,
     Outcome,
     Totals,
+    Variant,
     VariantCost,
     cost_of,
     steps_of,
@@ -67,7 +68,7 @@ def efficiency(
     The paper's calls per user on MovieLens-100K are 8.96, 4.98 and 89.06; with the whole data set, K = 20 and full
     partitions only they are 8.76, 4.88 and 106.04 (8,265, 4,604 and 100,000 calls for 943 users). The paper seems to
     have dropped the behaviours of a user beyond some number from 181 to 200 and to have counted the last, unfinished
-    partition: that gives 4.98 and 8.96, and with 189 behaviours 89.05.
+    partition: that gives 4.98 and 8.96, and with 189 behaviours 89.05. It does not say so.
 
     Args:
         engine: LIBER database; it is only read, texts learnt before make no difference.
@@ -93,18 +94,17 @@ def efficiency(
     backlogs: dict[Name, Backlog] = {each.name: Backlog(each.knowledge) for each in variants if each.name != "no_shift"}
     expected: dict[tuple[Name, Kind, int], tuple[int, int]] = {}  # -> calls of the user, and how many are asked
     for drawn in sample:
-        key, count, numbers = drawn.partitions.user_key, len(drawn.partitions.partitions), len(drawn.behaviors)
+        key, count, every = drawn.partitions.user_key, len(drawn.partitions.partitions), len(drawn.behaviors)
         backlogs["full"].begin(drawn.partitions)
         expected["full", "summary", key], expected["full", "shift", key] = (count, count), (count - 1, count - 1)
-        chosen = steps_of(numbers, steps)
+        chosen = steps_of(every, steps)
         for name, length in LENGTHS.items():
             backlogs[name].begin(_by_step(drawn, chosen, length))
-            expected[name, "summary", key] = (numbers, len(chosen))
+            expected[name, "summary", key] = (every, len(chosen))
     questions = Questions(backlogs, random.Random(seed), sum(asked for _, asked in expected.values()), progress)
     asyncio.run(questions.ask(settings.model_copy(update={"llm_in_flight": in_flight})))
 
-    def cost(place: int) -> VariantCost:
-        variant = variants[place]
+    def cost(variant: Variant) -> VariantCost:
         asked_as: Name = "full" if variant.name == "no_shift" else variant.name
         measured: dict[Kind, dict[int, Measured]] = {kind: {} for kind in variant.kinds}
         for (name, kind, key), (calls, asked) in expected.items():
@@ -112,9 +112,10 @@ def efficiency(
                 measured[kind][key] = Measured(calls, asked, questions.outcomes[name, kind, key])
         return cost_of(variant, totals, measured)
 
-    parameters = {name: value for name, value in knowledge.parameters.items() if name not in ("variant", "length")}
+    of_a_row = ("variant", "length", "summary_origin")
+    parameters = {name: value for name, value in knowledge.parameters.items() if name not in of_a_row}
     return EfficiencyReport(
-        variants=tuple(cost(place) for place in range(len(variants))),
+        variants=tuple(cost(variant) for variant in variants),
         model=knowledge.model,
         server=questions.server,
         parameters=parameters,

@@ -128,7 +128,7 @@ class EfficiencyReport:
         variants: rows.
         model: name sent to the server.
         server: its dialect, and the model as it names it; None: no call was answered.
-        parameters: everything else that shapes a text; variant and length are those of each row.
+        parameters: everything else that shapes a text, besides variant and length of a row.
         prompts: versions of the templates, by kind.
         users: in the database.
         partitioned_users: of these, with a partition.
@@ -253,14 +253,14 @@ def estimate(
                 means[kind][user] = (weight, sum(known) / len(known))
         if not means[kind]:
             return None
-    users = sorted({user for found in means.values() for user in found})
+    users = sorted({user for of_kind in means.values() for user in of_kind})
     total, residuals = 0.0, dict.fromkeys(users, 0.0)
-    for kind, found in means.items():
-        weights = sum(weight for weight, _ in found.values())
-        mean = sum(weight * value for weight, value in found.values()) / weights
+    for kind, of_kind in means.items():
+        weights = sum(weight for weight, _ in of_kind.values())
+        mean = sum(weight * value for weight, value in of_kind.values()) / weights
         total += calls_per_user[kind] * mean
-        for user, (weight, value) in found.items():
-            residuals[user] += calls_per_user[kind] * weight * (value - mean) * len(found) / weights
+        for user, (weight, value) in of_kind.items():
+            residuals[user] += calls_per_user[kind] * weight * (value - mean) * len(of_kind) / weights
     count = len(users)
     error = math.sqrt(sum(each**2 for each in residuals.values()) / (count * (count - 1))) if count > 1 else None
     return total, error

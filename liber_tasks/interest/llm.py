@@ -167,7 +167,9 @@ class LlmClient:
         except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
             raise _TryAgain(f"{UNREADABLE}: {type(error).__name__} {error}", spent=spent) from error
         server = f"{served.dialect} {served.model}"
-        return Answer(text, *tokens, latency, choice.finish_reason, spent, server, bool(guidance))
+        details = getattr(usage, "prompt_tokens_details", None)
+        cached = details.get("cached_tokens") if isinstance(details, dict) else None
+        return Answer(text, *tokens, latency, choice.finish_reason, spent, server, bool(guidance), cached)
 
     async def _patiently(self, work: Callable[[Replica], Awaitable[_Result]]) -> tuple[_Result, Spent]:
         """Its result, and what tries cost that were thrown away."""
@@ -297,4 +299,4 @@ def _in_chain(error: BaseException | None, kind: type[_Result]) -> _Result | Non
     """The first of a kind among an error and its causes."""
     while error and not isinstance(error, kind):
         error = error.__cause__ or error.__context__
-    return error
+    return error  # type: ignore[return-value]

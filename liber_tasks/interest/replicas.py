@@ -1,6 +1,8 @@
 """Several LLM servers with the same model behind one client: each call goes to the one with the fewest in flight."""
 
 import asyncio
+import itertools
+import math
 import ssl
 import time
 from collections.abc import Iterator, Mapping
@@ -19,15 +21,36 @@ from liber_tasks.interest.dialects import Served, counted, recognised
 
 REST_SECONDS = 5.0  # a server that takes no calls is left out for so long, while others answer
 CONNECT_SECONDS = 10.0
+CONNECT_SECONDS_A_CALL = 0.05  # more for each call in flight: a thousand connections at once take their time
+CONNECTIONS_A_POOL = 32
 HEALTH_SECONDS = 5.0
 _ABSENT = (400, 403, 404, 405, 413, 422, 501)  # statuses of a probe: the server offers no such thing
 
-_trusted: ContextVar[ssl.SSLContext | None] = ContextVar("_trusted", default=None)
+_trusted: ContextVar[tuple[ssl.SSLContext | bool, int]] = ContextVar(
+    "_trusted", default=(True, 1)
+)  # and calls in flight
+
+
+class _Pools(httpx2.AsyncBaseTransport):
+    """Connections in several pools, in turns: for each call a pool looks at all of its connections, twice."""
+
+    def __init__(self, pools: int, trust: ssl.SSLContext | bool) -> None:
+        limits = httpx2.Limits(max_connections=None)
+        self._pools = [httpx2.AsyncHTTPTransport(limits=limits, verify=trust) for _ in range(pools)]
+        self._turns = itertools.cycle(self._pools)
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        return await next(self._turns).handle_async_request(request)
+
+    async def aclose(self) -> None:
+        for pool in self._pools:
+            await pool.aclose()
 
 
 def _session() -> httpx2.AsyncClient:
     """Connections of one inference client. The library's own bound the pool and refuse to work under HF_HUB_OFFLINE."""
-    return httpx2.AsyncClient(limits=httpx2.Limits(max_connections=None), verify=_trusted.get() or True)
+    trust, in_flight = _trusted.get()
+    return httpx2.AsyncClient(transport=_Pools(math.ceil(in_flight / CONNECTIONS_A_POOL), trust))
 
 
 @dataclass
@@ -91,7 +114,8 @@ class Replicas:
 
     def _replica(self, url: str) -> Replica:
         settings = self._settings
-        timeout = httpx2.Timeout(settings.llm_timeout, connect=min(CONNECT_SECONDS, settings.llm_timeout))
+        patience = CONNECT_SECONDS + CONNECT_SECONDS_A_CALL * settings.llm_in_flight
+        timeout = httpx2.Timeout(settings.llm_timeout, connect=min(patience, settings.llm_timeout))
         # Without a key of ours the library would send the user's own Hugging Face token to this server.
         token = settings.llm_token.get_secret_value() if settings.llm_token else "none"
         client = AsyncInferenceClient(base_url=url, api_key=token, timeout=timeout)  # type: ignore[arg-type]
@@ -105,7 +129,7 @@ class Replicas:
         now = time.monotonic()
         self._visit_rested(now)
         replica = min(self._replicas, key=lambda each: (each.rests_until or 0.0, each.in_flight))
-        _trusted.set(self._trust)
+        _trusted.set((self._trust, self._settings.llm_in_flight))
         replica.in_flight += 1
         try:
             yield replica

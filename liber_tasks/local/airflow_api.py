@@ -16,7 +16,10 @@ FINISHED = ("success", "failed")
 
 @dataclass(frozen=True)
 class DagRun:
-    """One run and the states of its tasks (task id -> state, in start order)."""
+    """One run and the states of its tasks (task id -> state, in start order).
+
+    A mapped task has one state: the first that is not a success, if there is one.
+    """
 
     dag_id: str
     run_id: str
@@ -41,10 +44,18 @@ class AirflowApi:
         self._http.close()
 
     def ensure_pool(self, name: str, slots: int, description: str) -> None:
-        """Create the pool unless it is there."""
+        """Create the pool, or widen one with fewer slots: Airflow never starts a task that takes more than it has."""
         body = {"name": name, "slots": slots, "description": description, "include_deferred": True}
-        if self._send("GET", f"/api/v2/pools/{name}", allow=(404,)).status_code == 404:
+        found = self._send("GET", f"/api/v2/pools/{name}", allow=(404,))
+        if found.status_code == 404:
             self._send("POST", "/api/v2/pools", json=body, allow=(409,))
+        elif 0 <= found.json()["slots"] < slots:  # -1: no bound
+            self.resize_pool(name, slots)
+
+    def resize_pool(self, name: str, slots: int) -> None:
+        """Give the pool so many slots."""
+        self._send("PATCH", f"/api/v2/pools/{name}", params={"update_mask": "slots"},
+                   json={"pool": name, "slots": slots, "include_deferred": True})  # fmt: skip
 
     def trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
         """Start a run; its id.
@@ -68,7 +79,11 @@ class AirflowApi:
         tasks = self._send("GET", f"{path}/taskInstances").json()["task_instances"]
         tasks.sort(key=lambda task: task["start_date"] or "9")
         state = self._send("GET", path).json()["state"]
-        return DagRun(dag_id, run_id, state, {task["task_id"]: task["state"] or "waiting" for task in tasks})
+        states: dict[str, str] = {}
+        for task in tasks:
+            if states.get(task["task_id"], "success") == "success":
+                states[task["task_id"]] = task["state"] or "waiting"
+        return DagRun(dag_id, run_id, state, states)
 
     def runs_since(self, dag_id: str, moment: datetime) -> list[str]:
         """Ids of the runs created at or after `moment`, oldest first."""
@@ -89,16 +104,17 @@ class AirflowApi:
 
     def failure(self, run: DagRun) -> str:
         """Why a run failed: its first failed task and the error in the log of that task's last try."""
-        failed = next((name for name, state in run.tasks.items() if state == "failed"), None)
+        path = f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances"
+        tasks = self._send("GET", path).json()["task_instances"]
+        failed = next((task for task in tasks if task["state"] == "failed"), None)
         if failed is None:
             return "no task failed"
-        path = f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/{failed}"
-        tries = self._send("GET", path).json()["try_number"]
-        log = self._send("GET", f"{path}/logs/{tries}", params={"full_content": True}).json()["content"]
-        reasons = [
-            error["exc_value"] for line in log if isinstance(line, dict) for error in line.get("error_detail") or []
-        ]
-        return f"task {failed}: {reasons[-1] if reasons else 'see its log in the web UI'}"
+        name, which = failed["task_id"], {"map_index": failed["map_index"]}
+        answer = self._send("GET", f"{path}/{name}/logs/{failed['try_number']}", params={"full_content": True} | which)
+        log = answer.json()["content"]
+        errors = [line["error_detail"] for line in log if isinstance(line, dict) and line.get("error_detail")]
+        reasons = [raised["exc_value"] for raised, *_ in errors]  # its causes follow it
+        return f"task {name}: {reasons[-1] if reasons else 'see its log in the web UI'}"
 
     def _send(self, method: str, path: str, allow: tuple[int, ...] = (), **options: Any) -> httpx.Response:
         for attempt in range(3):

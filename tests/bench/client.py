@@ -123,8 +123,8 @@ def _learn(engine: Engine, postmaster: int, url: str, in_flight: int, calls: int
     settings = _settings(url, in_flight)
     cpu, database = time.process_time(), _tree_seconds(postmaster)
     report = learn(engine, settings, max_users=calls // CALLS_A_USER + 1, max_calls=calls)
-    if report.failed or report.quarantined:
-        raise RuntimeError(f"{report.failed} calls failed, {report.quarantined} were set aside.")
+    if report.failed or report.quarantined:  # a small model may write nothing of use; the fake one never does
+        say(f"  {report.failed} calls failed, {report.quarantined} were set aside")
     return Spent(report.calls, report.seconds, time.process_time() - cpu, _tree_seconds(postmaster) - database)
 
 
@@ -136,8 +136,7 @@ async def _bare(url: str, in_flight: int, requests: Sequence[Request]) -> Spent:
             path, body = request
             answer = await client.post(path, content=body, headers={"Content-Type": "application/json"})
             answer.raise_for_status()
-            if not answer.json()["choices"][0]["message"]["content"]:
-                raise RuntimeError("empty answer")
+            answer.json()
 
         return await _closed_loop(ask, in_flight, requests)
 

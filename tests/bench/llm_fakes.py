@@ -183,7 +183,7 @@ class Fake:
         return self._get(f"/gate/{gate}")
 
     def _get(self, path: str) -> dict[str, int]:
-        with urlopen(self.url + path, timeout=60) as response:
+        with urlopen(self.url + path, timeout=300) as response:
             found: dict[str, int] = json.load(response)
             return found
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 from sqlalchemy import Engine
@@ -14,9 +15,11 @@ from liber_tasks.config import Settings
 from liber_tasks.errors import LiberError, ServiceUnavailable
 from liber_tasks.interest import llm, loop
 from liber_tasks.interest.learn import learn
+from liber_tasks.interest.llm import CallPoison
 from tests.conftest import free_port
 from tests.interest.data import add_user, expected, rows, texts
-from tests.interest.faults import GOOD, Reply, faulty
+from tests.interest.faults import GOOD, Reply, completion, faulty
+from tests.interest.test_llm_faults import FAULTS
 
 TRANSIENT = (Reply(500, "boom"), Reply(429, "{}"), Reply(503, "{}"), Reply(424, "{}"), Reply(200, "garbage"),
              Reply(cut=20), Reply(429, "{}", {"Retry-After": "0"}))  # fmt: skip
@@ -43,6 +46,35 @@ def test_transient_faults_lose_and_repeat_nothing(engine: Engine, settings: Sett
                 break
     assert report.pending_summaries + report.pending_shifts == 0
     assert texts(engine) == expected(users)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_whatever_fault_passes_once_by_every_call_nothing_is_lost_or_stored_twice(
+    engine: Engine, settings: Settings, name: str
+) -> None:
+    users = {add_user(engine, f"u{n}", 3): 3 for n in range(2)}
+    fault, met = FAULTS[name], set[str]()
+
+    def plan(_: int, prompt: str) -> Reply:
+        if prompt in met:
+            return GOOD if not fault.guided else Reply(body=completion('{"text": "likes dramas"}'))
+        met.add(prompt)
+        return fault.reply
+
+    changes: dict[str, object] = {"llm_timeout": 0.4 if fault.reply.delay else 20.0}
+    if fault.guided:
+        changes["llm_dialect"] = "llamacpp"
+    aside = 0
+    with faulty(plan) as seen:
+        for _ in range(20):  # a fault that ends a run meets the calls in flight, then the next run's
+            with suppress(LiberError):
+                report = learn(engine, at(settings, seen.url, **changes), retry_quarantined=True)
+                aside += report.quarantined
+                if report.pending_summaries + report.pending_shifts + report.quarantined == 0:
+                    break
+    assert texts(engine) == expected(users)
+    assert rows(engine, STATES) == [("done", 10)]
+    assert bool(aside) <= (fault.error is CallPoison)  # nothing else is ever set aside
 
 
 def test_poison_is_set_aside_and_the_rest_is_learnt(engine: Engine, settings: Settings) -> None:

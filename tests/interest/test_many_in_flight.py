@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from liber_tasks.config import Settings, load
+from liber_tasks.interest import replicas
 from liber_tasks.interest.answers import Answer
 from liber_tasks.interest.llm import LlmClient
 from tests.bench.llm_fakes import Fake, fake_llm, raise_limit
@@ -27,10 +28,12 @@ def server() -> Iterator[Fake]:
 
 
 @pytest.fixture
-def many(server: Fake) -> Settings:
-    """Settings that let `MANY` calls be in flight."""
+def many(server: Fake, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings that let `MANY` calls be in flight, patient enough for a machine that is short of processors: a client
+    that thought its server gone would let one call in at a time, and the gate would stay shut."""
+    monkeypatch.setattr(replicas, "CONNECT_SECONDS", 300.0)
     server.hold(MANY)
-    return load(local=False, llm_url=server.url, llm_in_flight=MANY)
+    return load(local=False, llm_url=server.url, llm_in_flight=MANY, llm_timeout=300)
 
 
 def open_files() -> int:

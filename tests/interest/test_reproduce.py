@@ -2,6 +2,8 @@
 
 import hashlib
 import itertools
+import re
+import shutil
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -18,18 +20,19 @@ from liber_tasks import db
 from liber_tasks.behavior.ingest import ingest
 from liber_tasks.config import Settings
 from liber_tasks.errors import InputError, LiberError
-from liber_tasks.interest import ledger as books
-from liber_tasks.interest import prompts
+from liber_tasks.interest import domain as packs
+from liber_tasks.interest import inputs, prompts
+from liber_tasks.interest.answers import Answer, Spent
 from liber_tasks.interest.backlog import Backlog
 from liber_tasks.interest.learn import learn
-from liber_tasks.interest.llm import Answer
-from liber_tasks.interest.prompts import Call, Kind, Knowledge, PromptTemplate, knowledge_version
+from liber_tasks.interest.ledger import Ledger, Result, name_version
+from liber_tasks.interest.prompts import Call, Kind, Knowledge, knowledge_version
 from liber_tasks.interest.reproduce import reproduce
 from tests.behavior.files import write_jsonl
 from tests.interest.data import TITLES, add_user, rows
 from tests.interest.faults import GOOD, faulty
 
-ANSWER = Answer("likes films", 9, 3, 0.1, "stop")
+ANSWER = Answer("likes films", 9, 3, 0.1, "stop", Spent(9, 3), "openai", guided=False)
 KINDS: tuple[Kind, ...] = ("summary", "shift")
 _numbers = itertools.count()
 Asked = dict[tuple[str, int, Kind], str]  # (user_id, partition_no, kind) -> prompt as it was sent
@@ -53,16 +56,28 @@ def person(user_id: str, n: int) -> dict[str, Any]:
 
 def work(engine: Engine, knowledge: Knowledge, user_id: str) -> Backlog:
     """Calls of a user."""
-    return Backlog(knowledge, books.work(engine, knowledge, books.users_named(engine, [user_id])))
+    backlog = Backlog(knowledge)
+    for users in inputs.work(engine, knowledge, inputs.users_named(engine, [user_id])):
+        for user in users:
+            backlog.begin(user)
+    return backlog
 
 
-def answer(engine: Engine, knowledge: Knowledge, user_id: str, most: int, asked: Asked) -> None:
+def opened(engine: Engine, knowledge: Knowledge, run_id: str = "r") -> Ledger:
+    """A ledger of a version that is named."""
+    name_version(engine, knowledge)
+    return Ledger(engine, knowledge, run_id)
+
+
+def answer(engine: Engine, knowledge: Knowledge, user_id: str, most: int, asked: Asked, *, left_out: int = 0) -> None:
     """Store an answer to the next calls of a user and keep what was asked."""
-    ledger, backlog = books.Ledger(engine, knowledge, "r"), work(engine, knowledge, user_id)
+    ledger, backlog = opened(engine, knowledge), work(engine, knowledge, user_id)
     while most and (call := backlog.take()) is not None:
-        assert ledger.claim(call)
-        ledger.store(call, ANSWER)
-        asked[user_id, call.partition_no, call.kind] = call.prompt
+        assert ledger.claim([call]) == {call.key}
+        missing = min(left_out, call.behaviors)
+        prompt = call.shortened(missing)
+        ledger.store([Result(call, ANSWER, prompt, missing)])
+        asked[user_id, call.partition_no, call.kind] = prompt
         backlog.answered(call, ANSWER.text)
         most -= 1
     ledger.close("")
@@ -114,7 +129,7 @@ OPERATIONS = st.lists(
 
 
 @given(operations=OPERATIONS)
-@bounded(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@bounded(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_prompts_come_back_after_any_sequence_of_changes_and_learning(
     engine: Engine, settings: Settings, knowledge: Knowledge, tmp_path: Path, operations: list[Any]
 ) -> None:
@@ -144,9 +159,9 @@ def test_inputs_read_long_before_the_call_was_claimed_are_found(
     for n in range(2, 5):
         change(engine, settings, tmp_path, "items", [film(TITLES[n % 3], n)])
         change(engine, settings, tmp_path, "users", [person("a", n)])
-    ledger = books.Ledger(engine, knowledge, "r")
-    assert ledger.claim(call)
-    ledger.store(call, ANSWER)
+    ledger = opened(engine, knowledge)
+    assert ledger.claim([call])
+    ledger.store([Result(call, ANSWER, call.prompt, 0)])
     ledger.close("")
     found = reproduce(engine, "a", 1, "summary")
     assert (found.prompt, found.text, found.model) == (call.prompt, ANSWER.text, knowledge.model)
@@ -217,11 +232,11 @@ def test_one_text_is_asked_for_once_though_learners_read_different_profiles(
         change(engine, settings, tmp_path, "items", [film(TITLES[0], n)])
         calls += [call for call in [work(engine, knowledge, "a").take()] if call]
     assert calls[0].key != calls[1].key
-    ledgers = [books.Ledger(engine, knowledge, run_id) for run_id in ("one", "two")]
-    assert ledgers[0].claim(calls[0])
-    assert not ledgers[1].claim(calls[1])
-    ledgers[0].store(calls[0], ANSWER)
-    assert not ledgers[1].claim(calls[1])
+    ledgers = [opened(engine, knowledge, run_id) for run_id in ("one", "two")]
+    assert ledgers[0].claim(calls[:1])
+    assert not ledgers[1].claim(calls[1:])
+    ledgers[0].store([Result(calls[0], ANSWER, calls[0].prompt, 0)])
+    assert not ledgers[1].claim(calls[1:])
     for ledger in ledgers:
         ledger.close("")
 
@@ -255,25 +270,106 @@ def test_what_is_not_learnt_is_said(engine: Engine, knowledge: Knowledge) -> Non
         reproduce(engine, "a", 1, "summary", knowledge_version="v0")
 
 
-def test_another_template_or_domain_pack_is_named(
-    engine: Engine, knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch
+def test_a_text_comes_back_after_the_templates_and_packs_on_disk_have_changed(
+    engine: Engine, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_user(engine, "a", 2)
+    own = tmp_path / "own.toml"
+    shutil.copy(packs.FOLDER / "movies.toml", own)
+    made_with = [
+        knowledge_version(settings.model_copy(update={"domain": name, "history_style": style}))
+        for name in ("movies", str(own))
+        for style in ("grounded", "titles")
+    ]
+    asked: list[Asked] = [{} for _ in made_with]
+    for knowledge, kept in zip(made_with, asked, strict=True):
+        answer(engine, knowledge, "a", 9, kept)
+
+    other = tmp_path / "installed"
+    other.mkdir()
+    for kind in KINDS:
+        names = " ".join("{{" + name + "}}" for name in sorted(prompts.VARIABLES[kind][0]))
+        (other / f"{kind}.txt").write_text(f"Other words. {names}")
+    (other / "movies.toml").write_text(own.read_text().replace("movies", "films").replace("liked = 4", "liked = 5"))
+    own.unlink()
+    monkeypatch.setattr(prompts, "_FOLDER", other)
+    monkeypatch.setattr(packs, "FOLDER", other)
+    prompts.template.cache_clear()
+    try:
+        now = knowledge_version(settings)
+        assert now.version != made_with[0].version
+        assert now.domain.items == "films"
+        for knowledge, kept in zip(made_with, asked, strict=True):
+            assert len(kept) == 3
+            for (user_id, number, kind), prompt in kept.items():
+                found = reproduce(engine, user_id, number, kind, knowledge_version=knowledge.version)
+                assert found.prompt == prompt
+                assert "Other words" not in found.prompt
+    finally:
+        prompts.template.cache_clear()
+
+
+@pytest.mark.parametrize("style", ["grounded", "titles"])
+@pytest.mark.parametrize("variant", ["full", "no_partition"])
+def test_a_prompt_that_left_out_its_oldest_behaviours_comes_back(
+    engine: Engine, settings: Settings, tmp_path: Path, style: str, variant: str
+) -> None:
+    add_user(engine, "a", 3, size=4)
+    changes = {"history_style": style, "learn_variant": variant, "learn_length": 6}
+    knowledge = knowledge_version(settings.model_copy(update=changes))
+    asked: Asked = {}
+    answer(engine, knowledge, "a", 1, asked)
+    answer(engine, knowledge, "a", 1, asked, left_out=2)
+    answer(engine, knowledge, "a", 9, asked, left_out=99)
+    change(engine, settings, tmp_path, "items", [film(title, 3) for title in TITLES])
+    missing = [re.findall(r"(\d+) older ones", asked["a", number, "summary"]) for number in (1, 2, 3)]
+    assert missing == [[], ["2"], ["4" if variant == "full" else "6"]]
+    assert_reproduced(engine, asked)
+
+
+def test_without_partitioning_prompts_come_back_over_earlier_partitions(
+    engine: Engine, settings: Settings, tmp_path: Path
+) -> None:
+    add_user(engine, "a", 4, size=3)
+    for length in (5, 100):
+        changes = {"learn_variant": "no_partition", "learn_length": length}
+        asked: Asked = {}
+        answer(engine, knowledge_version(settings.model_copy(update=changes)), "a", 2, asked)
+        change(engine, settings, tmp_path, "items", [film(title, length) for title in TITLES[:3]])
+        answer(engine, knowledge_version(settings.model_copy(update=changes)), "a", 9, asked)
+        assert len(asked) == 4
+        assert_reproduced(engine, asked)
+
+
+def test_a_version_without_its_recipe_is_said_to_be_older_and_from_when(engine: Engine, knowledge: Knowledge) -> None:
+    add_user(engine, "a", 1)
     answer(engine, knowledge, "a", 9, {})
-    new = PromptTemplate("summary", "other words: $items")
-    kept = prompts.template
-    monkeypatch.setattr(prompts, "template", lambda name: new if name == "summary" else kept(name))
-    with pytest.raises(LiberError, match=f"template {kept('summary').version}, but {new.version} is installed"):
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE liber.knowledge_version SET recipe = NULL"))
+    said = rf"summary 1 of user 'a' cannot be reproduced: version '{knowledge.version}' was made before templates and "
+    with pytest.raises(LiberError, match=said + r".* Install the release that was in use on \d{4}-\d\d-\d\d"):
         reproduce(engine, "a", 1, "summary")
-    assert reproduce(engine, "a", 2, "shift").prompt  # its own template is the same
-    monkeypatch.undo()
-    for pack, message in (("movies/00000000", "but movies/[0-9a-f]{8} is installed"), ("games/1", "is not installed")):
+
+
+def test_a_recipe_that_was_damaged_gives_an_error_and_never_another_prompt(
+    engine: Engine, knowledge: Knowledge
+) -> None:
+    add_user(engine, "a", 1)
+    answer(engine, knowledge, "a", 9, {})
+    for path, value, said in (
+        ("{domain,items}", '"films"', "does not give its digest"),
+        ("{templates,summary}", '"{{history}}"', "does not give its digest"),
+        ("{domain,liked}", '"four"', "The domain pack kept with the knowledge version is wrong at liked"),
+    ):
         with engine.begin() as connection:
             connection.execute(
-                text("UPDATE liber.knowledge_version SET parameters = parameters || jsonb_build_object('domain', :d)"),
-                {"d": pack},
+                text(
+                    "UPDATE liber.knowledge_version"
+                    " SET recipe = jsonb_set(recipe, CAST(:p AS text[]), CAST(:v AS jsonb))"
+                ),
+                {"p": path, "v": value},
             )
-        with pytest.raises(LiberError, match=f"{pack}.*{message}"):
+        with pytest.raises((LiberError, InputError), match=said):
             reproduce(engine, "a", 1, "summary")
 
 

@@ -20,13 +20,13 @@ WITH newest AS (
 spaced AS (
     SELECT
         *,
-        least(extract(EPOCH FROM finished_at - lag(finished_at) OVER (ORDER BY finished_at)), 60)::float8 AS gap
+        extract(EPOCH FROM finished_at - lag(finished_at) OVER (ORDER BY finished_at))::float8 AS gap
     FROM newest
 )
 
 SELECT
-    count(*) AS calls,
-    sum(s.gap) AS seconds,
+    count(s.gap) AS calls, -- the first has no gap before it
+    sum(CASE WHEN s.gap > 60 THEN 60 ELSE s.gap END) AS seconds, -- least() would make a minute of no gap
     sum(s.prompt_characters) FILTER (WHERE i.prompt_tokens > 0)::float8
     / nullif(sum(i.prompt_tokens) FILTER (WHERE s.prompt_characters > 0), 0) AS characters_per_token,
     avg(i.completion_tokens) FILTER (WHERE s.kind = 'summary')::float8 AS summary_tokens,
