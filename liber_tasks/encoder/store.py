@@ -84,10 +84,11 @@ def encode(
         )
     with database_errors():
         with engine.connect() as connection:
-            learnt = connection.execute(query("encoder/knowledge_versions")).scalars().all()
-        if not learnt:
+            texts = {row.knowledge_version: row.texts for row in connection.execute(query("encoder/texts"))}
+        learnt = [version for version, n in texts.items() if n]
+        knowledge_version = settings.knowledge_version or next(iter(learnt), "")
+        if not learnt or texts.get(knowledge_version) == 0:
             return EncodeReport(None, None, 0, 0, 0.0, time.monotonic() - begun)
-        knowledge_version = settings.knowledge_version or learnt[0]
         if knowledge_version not in learnt:
             raise InputError(
                 f"No text is of knowledge version {knowledge_version}: run `liber learn`, or set "

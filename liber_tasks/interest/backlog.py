@@ -62,6 +62,10 @@ class Backlog:
         """The next call that can be made now; None when there is none (some may follow from answers or users)."""
         return self._ready.popleft() if self._ready else None
 
+    def put_back(self, call: Call) -> None:
+        """It was taken, and cannot be made yet."""
+        self._ready.appendleft(call)
+
     def answered(self, done: Call, text: str) -> None:
         """A text was stored; may make one or two shifts possible."""
         user = self._open[done.user_key]

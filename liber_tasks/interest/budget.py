@@ -25,20 +25,13 @@ class Budget:
     tokens: int | None = None
     seconds: float | None = None
 
-    def less(self, calls: int, tokens: int) -> "Budget":
+    def less(self, calls: int, tokens: int, seconds: float) -> "Budget":
         """What is left after so much was spent before."""
         return replace(
             self,
             calls=None if self.calls is None else max(0, self.calls - calls),
             tokens=None if self.tokens is None else max(0, self.tokens - tokens),
-        )
-
-    def share(self, parts: int) -> "Budget":
-        """An equal share of calls and tokens; the time is everybody's."""
-        return replace(
-            self,
-            calls=None if self.calls is None else self.calls // parts,
-            tokens=None if self.tokens is None else self.tokens // parts,
+            seconds=None if self.seconds is None else max(0.0, self.seconds - seconds),
         )
 
 
@@ -59,7 +52,8 @@ class Account:
         self.reached: Bound | None = None
 
     def admits(self, call: Call) -> bool:
-        """Whether the call may be made; if so its cost is reserved, if not the run has reached that bound."""
+        """Whether the call may be made now; if so its cost is reserved. If not, the run has `reached` that bound, or
+        calls in flight may turn out cheaper than what is reserved for them."""
         cost = len(call.prompt) / self._characters_per_token() + call.max_tokens
         if self.expired():
             return False
@@ -68,7 +62,8 @@ class Account:
         elif (
             self._budget.tokens is not None and self.tokens + sum(self._reserved.values()) + cost > self._budget.tokens
         ):
-            self.reached = "max_tokens"
+            if not self._reserved:
+                self.reached = "max_tokens"
         else:
             self.calls += 1
             self._reserved[call.key] = cost

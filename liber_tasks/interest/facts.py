@@ -52,7 +52,7 @@ def _values(domain: Domain, behavior: Behavior) -> list[str]:
     said = behavior.attributes.get(domain.facts)
     plain = said if isinstance(said, list) else [said]
     words = (domain.word(domain.facts, value) for value in plain)
-    return [quote(word, NAME_CHARACTERS)[1:-1] for word in words if word]
+    return [quote(word, NAME_CHARACTERS)[1:-1] for word in dict.fromkeys(words) if word]
 
 
 def _decade(domain: Domain, behavior: Behavior) -> list[str]:
@@ -74,14 +74,23 @@ def _ratings(rated: Iterable[Behavior], values: Callable[[Behavior], list[str]])
 def _leanings(
     domain: Domain, rated: Sequence[Behavior], of_value: Mapping[str, Sequence[float]]
 ) -> tuple[list[str], list[str]]:
-    """Values that are liked and disliked, the clearest first. A mean that is itself a like is no dislike."""
+    """Values that are liked and disliked, the clearest first. A mean that is itself a like is no dislike, and the other
+    way round; a value that leans nowhere, as one that all items share, is what its mean says."""
     mean = sum(each.rating or 0.0 for each in rated) / max(1, len(rated))
-    leaning = {value: sum(rating - mean for rating in ratings) for value, ratings in of_value.items()}
+    # rounded: what leans nowhere must not lean by a sum of fractions
+    leaning = {value: round(sum(rating - mean for rating in ratings), 9) for value, ratings in of_value.items()}
     average = {value: sum(ratings) / len(ratings) for value, ratings in of_value.items()}
     ordered = sorted(leaning, key=lambda value: (-leaning[value], value))
-    liked = [value for value in ordered if leaning[value] >= 0 and average[value] > domain.disliked]
-    disliked = [value for value in reversed(ordered) if leaning[value] < 0 and average[value] < domain.liked]
-    return liked[:VALUES], disliked[:VALUES]
+
+    def liked(value: str) -> bool:
+        bound = domain.disliked if leaning[value] > 0 else domain.liked
+        return leaning[value] >= 0 and (average[value] > bound or average[value] == domain.liked)
+
+    def disliked(value: str) -> bool:
+        bound = domain.liked if leaning[value] < 0 else domain.disliked
+        return leaning[value] <= 0 and (average[value] < bound or average[value] == domain.disliked)
+
+    return list(filter(liked, ordered))[:VALUES], list(filter(disliked, reversed(ordered)))[:VALUES]
 
 
 def _often(behaviors: Iterable[Behavior], values: Callable[[Behavior], list[str]]) -> list[str]:

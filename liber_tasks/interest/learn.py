@@ -19,7 +19,7 @@ from liber_tasks.interest import ledger as books
 from liber_tasks.interest.budget import Account, Bound, Budget
 from liber_tasks.interest.loop import Loop
 from liber_tasks.interest.plan import cost
-from liber_tasks.interest.prompts import KINDS, Knowledge, knowledge_version
+from liber_tasks.interest.prompts import KINDS, Knowledge
 from liber_tasks.interest.traces import Traces
 from liber_tasks.types import Progress, Shard, silent
 
@@ -89,7 +89,7 @@ def learn(
 
     Args:
         engine: LIBER database.
-        settings: what `knowledge_version` and `LlmClient` take, `learn_order`, `llm_in_flight`, `trace_share`.
+        settings: what `ledger.in_use` and `LlmClient` take, `learn_order`, `trace_share`.
         users: ids to learn; None: the first `max_users` users in `learn_order`.
         max_users: with `users` None: how many users in all, those learnt before included; None: every user.
         max_calls: questions in this run; None: no bound. What an earlier try under the same `run_id` asked counts.
@@ -102,12 +102,13 @@ def learn(
         progress: told about texts stored.
 
     Raises:
-        InputError: an unknown user, domain or prompt, or no LLM server is set.
+        InputError: an unknown user, domain, prompt or knowledge version, or no LLM server is set.
         ServiceUnavailable: the LLM server, MLflow or the database is down; what was stored stays.
         LiberError: the LLM server refuses every call.
     """
     begun = time.monotonic()
-    knowledge = knowledge_version(settings)
+    knowledge = books.in_use(engine, settings)
+    settings = settings.model_copy(update={"llm_model": knowledge.model, "llm_guided": knowledge.guided})
     run_id = run_id or f"cli-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     budget = Budget(max_calls, max_tokens, max_seconds)
     done: Counter[str] = Counter()

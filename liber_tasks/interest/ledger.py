@@ -10,10 +10,12 @@ from typing import Any, Literal
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from liber_tasks.db import query
+from liber_tasks.config import Settings
+from liber_tasks.db import database_errors, query
+from liber_tasks.errors import InputError
 from liber_tasks.interest.inputs import batches
 from liber_tasks.interest.llm import Answer, Spent
-from liber_tasks.interest.prompts import Call, Knowledge, digest
+from liber_tasks.interest.prompts import Call, Knowledge, digest, knowledge_of, knowledge_version
 
 USERS_ADOPTED = 2_000  # users in one transaction
 
@@ -53,6 +55,31 @@ def name_version(engine: Engine, knowledge: Knowledge) -> set[str]:
         return set(connection.execute(query("interest/registered"), named).scalar_one())
 
 
+def in_use(engine: Engine, settings: Settings) -> Knowledge:
+    """What texts are to be made with: `knowledge_version` if set, continued as it was begun; else what settings make.
+
+    Raises:
+        InputError: the version that is set is unknown, or cannot be continued; and as `prompts.knowledge_version`.
+    """
+    pinned = settings.knowledge_version
+    if pinned is None:
+        return knowledge_version(settings)
+    with database_errors(), engine.connect() as connection:
+        row = connection.execute(query("interest/recipe"), {"knowledge_version": pinned}).first()
+    if row is None:
+        raise InputError(
+            f"LIBER_KNOWLEDGE_VERSION is {pinned!r}: no text is of it, see `liber timeline` or leave it empty."
+        )
+    if row.recipe is not None:
+        knowledge = knowledge_of(row.model, row.parameters, row.recipe)
+        if knowledge.version == pinned:
+            return knowledge
+    raise InputError(
+        f"LIBER_KNOWLEDGE_VERSION is {pinned!r}, which cannot be continued: it was made elsewhere or by a release that "
+        "words prompts differently. Leave it empty to learn, or leave its texts as they are."
+    )
+
+
 def adopt(engine: Engine, knowledge: Knowledge, user_keys: Sequence[int]) -> int:
     """Take over the summaries of these users that another version asked for in the same words; how many."""
     adopted = 0
@@ -70,11 +97,11 @@ def release(engine: Engine, knowledge: Knowledge, user_keys: Sequence[int]) -> i
         return connection.execute(query("interest/release"), asked).rowcount
 
 
-def spent(engine: Engine, run_id: str) -> tuple[int, int]:
-    """Calls and tokens of a run so far."""
+def spent(engine: Engine, run_id: str) -> tuple[int, int, float]:
+    """Calls and tokens of a run so far, and seconds since it began."""
     with engine.connect() as connection:
         row = connection.execute(query("interest/spent"), {"run_id": run_id}).one()
-    return row.calls, row.tokens
+    return row.calls, row.tokens, row.seconds
 
 
 class Ledger:

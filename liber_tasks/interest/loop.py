@@ -124,8 +124,11 @@ class Loop:
             elif self._account.admits(call):
                 self._unreturned += 1
                 calls.append(call)
-            else:
+            elif self._account.reached:
                 self._backlog.dropped(call)
+            else:
+                self._backlog.put_back(call)
+                break
         return calls
 
     async def _work(self) -> None:

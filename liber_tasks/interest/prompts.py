@@ -114,8 +114,8 @@ class Knowledge:
     def version(self) -> str:
         """Readable name with a digest of all that shapes a text."""
         prompts = [self.templates[kind].version for kind in KINDS]
-        name = re.sub(r"[^A-Za-z0-9.]+", "-", self.model.rsplit("/", 1)[-1]).strip("-")[:40] or "model"
-        return f"{name}-{self.domain.name}-{_digest(_json([self.model, prompts, self.parameters]))[:10]}"
+        model, pack_name = (_plain(name) for name in (self.model.rsplit("/", 1)[-1], self.domain.name))
+        return f"{model or 'model'}-{pack_name or 'pack'}-{_digest(_json([self.model, prompts, self.parameters]))[:10]}"
 
     @property
     def has_shift(self) -> bool:
@@ -238,6 +238,10 @@ def check_variables(found: PromptTemplate, what: str) -> None:
 def digest(text: str) -> str:
     """SHA-256 of a text, in hexadecimal digits."""
     return _digest(text)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-")[:40]
 
 
 def _digest(text: str) -> str:

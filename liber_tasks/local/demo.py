@@ -63,6 +63,7 @@ def stack_settings(stack: Stack) -> Settings:
             "database_url": SecretStr(environment["LIBER_DATABASE_URL"]),
             "llm_url": environment["LIBER_LLM_URL"],
             "llm_model": environment["LIBER_LLM_MODEL"],
+            "llm_guided": environment["LIBER_LLM_GUIDED"] == "True",
             "mlflow_tracking_uri": environment["MLFLOW_TRACKING_URI"],
         }
     )

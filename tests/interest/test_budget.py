@@ -19,6 +19,7 @@ from liber_tasks.interest.budget import CHARACTERS_PER_TOKEN, Account, Budget
 from liber_tasks.interest.learn import learn
 from liber_tasks.interest.llm import Spent
 from liber_tasks.interest.prompts import Call
+from liber_tasks.learning import share
 from liber_tasks.types import Shard
 from tests.interest.data import add_user, expected, rows, texts
 from tests.interest.faults import GOOD, Reply, Seen, completion, faulty
@@ -128,21 +129,25 @@ def test_the_length_of_a_token_is_learnt_from_answers() -> None:
     assert account.admits(call(3, 700, 0))
 
 
-@given(calls=st.none() | st.integers(0, 50), tokens=st.none() | st.integers(0, 50), parts=st.integers(1, 9))
+@given(calls=st.none() | st.integers(0, 50), tokens=st.none() | st.integers(0, 50))
 @bounded(deadline=None)
-def test_shares_are_never_more_than_the_whole_and_time_is_everybodys(
-    calls: int | None, tokens: int | None, parts: int
-) -> None:
-    whole = Budget(calls, tokens, 7.0)
-    share = whole.share(parts)
-    for mine, all_of_it in ((share.calls, calls), (share.tokens, tokens)):
-        assert (mine is None) == (all_of_it is None)
-        assert mine is None or all_of_it - parts < mine * parts <= all_of_it  # type: ignore[operator]
-    assert share.seconds == 7.0
-    left = whole.less(20, 30)
+def test_what_was_spent_before_is_not_there_any_more(calls: int | None, tokens: int | None) -> None:
+    left = Budget(calls, tokens, 7.0).less(20, 30, 2.5)
     assert (left.calls, left.tokens, left.seconds) == (
-        None if calls is None else max(0, calls - 20), None if tokens is None else max(0, tokens - 30), 7.0,
+        None if calls is None else max(0, calls - 20), None if tokens is None else max(0, tokens - 30), 4.5,
     )  # fmt: skip
+    assert Budget(calls, tokens).less(20, 30, 2.5).seconds is None
+
+
+@given(bound=st.none() | st.integers(0, 50), parts=st.integers(1, 9))
+@bounded(deadline=None)
+def test_the_shares_of_shards_are_the_whole(bound: int | None, parts: int) -> None:
+    shares = [share(bound, Shard(number, parts)) for number in range(parts)]
+    if bound is None:
+        assert shares == [None] * parts
+    else:
+        assert sum(each or 0 for each in shares) == bound
+        assert max(each or 0 for each in shares) - min(each or 0 for each in shares) <= 1
 
 
 def at(settings: Settings, server: Seen, **changes: Any) -> Settings:

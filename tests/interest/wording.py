@@ -36,6 +36,10 @@ def _of(*kinds: tuple[str, float | None, float | None]) -> list[Behavior]:
 
 HISTORIES: dict[str, list[Behavior]] = {
     "ratings": _of(("rating", 5, None), ("rating", 1, None), ("rating", 4.5, None), ("rating", 5, None)),
+    "one genre that leans nowhere": [
+        Behavior(f"Title {number}", {"genres": ["Drama"]}, "rating", rating, None)
+        for number, rating in enumerate((4.0, 3.0, 3.0))
+    ],
     "plays": _of(("play", None, 190.0), ("play", None, 5400.0), ("play", None, None)),
     "purchases": _of(("purchase", None, None), ("purchase", None, None)),
     "mixed": _of(("play", None, 60.0), ("rating", 2, None), ("purchase", None, None), ("click", None, None),
