@@ -11,7 +11,7 @@ from liber_tasks.cli_output import line_progress, show
 from liber_tasks.config import settings
 
 if TYPE_CHECKING:
-    from liber_tasks.interest.efficiency_report import EfficiencyReport
+    from liber_tasks.interest.study.efficiency_report import EfficiencyReport
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 UNKNOWN = "-"
@@ -27,7 +27,7 @@ def efficiency(
     as_json: AsJson = False,
 ) -> None:
     """Calls, tokens and time per user with and without partitions and shifts (paper, Table 6); nothing is stored."""
-    from liber_tasks.interest.efficiency import efficiency as measure
+    from liber_tasks.interest.study.efficiency import efficiency as measure
 
     report = measure(db.connect(settings()), settings(), users=users, steps=steps, seed=seed, in_flight=in_flight,
                      progress=line_progress())  # fmt: skip

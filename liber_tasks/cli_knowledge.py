@@ -30,7 +30,7 @@ def export_(
     as_json: AsJson = False,
 ) -> None:
     """Write the texts of one knowledge version to a file, keyed by user and partition, with checksums."""
-    from liber_tasks.interest.knowledge_export import export
+    from liber_tasks.interest.files.knowledge_export import export
 
     show(export(db.connect(settings()), path, knowledge_version=version, progress=line_progress()), as_json)
 
@@ -44,7 +44,7 @@ def import_(
     as_json: AsJson = False,
 ) -> None:
     """Store a file's texts, all or nothing; they are not learnt again. A second import changes nothing."""
-    from liber_tasks.interest.knowledge_import import import_ as load
+    from liber_tasks.interest.files.knowledge_import import import_ as load
 
     show(load(db.connect(settings()), path, skip_bad=skip_unmatched, progress=line_progress()), as_json)
 

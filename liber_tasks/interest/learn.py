@@ -159,7 +159,7 @@ def learn(
 
 def _registered(settings: Settings, knowledge: Knowledge) -> Knowledge:
     """The same with its templates in MLflow's prompt registry; learning does not wait for an MLflow that is away."""
-    from liber_tasks.interest.registry import register
+    from liber_tasks.interest.wording.registry import register
 
     try:
         uris = register(settings, knowledge.templates)

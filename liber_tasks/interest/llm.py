@@ -19,10 +19,10 @@ from huggingface_hub.errors import HfHubHTTPError, InferenceTimeoutError
 
 from liber_tasks.config import Settings
 from liber_tasks.errors import LiberError, ServiceUnavailable
-from liber_tasks.interest.answers import FREE, Answer, Fault, NoAnswer, Spent, answer_text
-from liber_tasks.interest.dialects import WRAPPING_TOKENS
-from liber_tasks.interest.pace import Pace, retry_after
-from liber_tasks.interest.replicas import Replica, Replicas
+from liber_tasks.interest.server.answers import FREE, Answer, Fault, NoAnswer, Spent, answer_text
+from liber_tasks.interest.server.dialects import WRAPPING_TOKENS
+from liber_tasks.interest.server.pace import Pace, retry_after
+from liber_tasks.interest.server.replicas import Replica, Replicas
 
 TRIES = 3  # of one call that fails or answers nothing; waiting for a server that is down or full does not count
 FIRST_WAIT = 0.5  # seconds; doubled with each try

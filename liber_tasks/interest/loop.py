@@ -14,9 +14,9 @@ from liber_tasks.errors import LiberError, ServiceUnavailable
 from liber_tasks.interest.backlog import Backlog, UserWork
 from liber_tasks.interest.budget import Account
 from liber_tasks.interest.ledger import Ledger, Result
-from liber_tasks.interest.length import fitted
 from liber_tasks.interest.llm import CallFailed, CallPoison, LlmClient, Spent
 from liber_tasks.interest.prompts import Call, Knowledge
+from liber_tasks.interest.server.length import fitted
 from liber_tasks.interest.traces import Traces
 from liber_tasks.types import Progress
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from liber_tasks.config import Settings
 from liber_tasks.errors import InputError
-from liber_tasks.interest.domain import Domain, domain, pack
+from liber_tasks.interest.wording.domain import Domain, domain, pack
 
 Kind = Literal["summary", "shift"]
 Style = Literal["grounded", "titles"]
@@ -175,7 +175,7 @@ def knowledge_version(settings: Settings) -> Knowledge:
         if uri is None:
             templates[kind] = template(kind)  # type: ignore[index, arg-type]
         else:
-            from liber_tasks.interest.registry import load
+            from liber_tasks.interest.wording.registry import load
 
             templates[kind] = load(settings, kind, uri)  # type: ignore[index, arg-type]
     return Knowledge(

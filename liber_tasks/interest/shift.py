@@ -1,7 +1,7 @@
 """Inputs of the interest shift klg^c_j = LLM(prompt_c, klg^s_j, klg^s_{j-1}) (paper, section 3.3.2, Eq. 3). Pure."""
 
 from liber_tasks.interest.prompts import TEXT_CHARACTERS, Knowledge
-from liber_tasks.interest.untrusted import quote
+from liber_tasks.interest.wording.untrusted import quote
 
 
 def shift_prompt(knowledge: Knowledge, previous: str, current: str) -> str:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from liber_tasks.interest.behavior import Behavior
-from liber_tasks.interest.domain import Domain
-from liber_tasks.interest.facts import facts
 from liber_tasks.interest.prompts import HISTORY_CHARACTERS, TITLE_CHARACTERS, Knowledge
-from liber_tasks.interest.untrusted import quote
+from liber_tasks.interest.wording.domain import Domain
+from liber_tasks.interest.wording.facts import facts
+from liber_tasks.interest.wording.untrusted import quote
 
 
 @dataclass(frozen=True)

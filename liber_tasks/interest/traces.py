@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from liber_tasks.config import Settings, environment
 from liber_tasks.errors import ServiceUnavailable
 from liber_tasks.interest.prompts import Kind, digest
-from liber_tasks.interest.registry import PATIENCE, connected
 from liber_tasks.interest.trace_format import USER_TAG, Traced, span, trace_info
+from liber_tasks.interest.wording.registry import PATIENCE, connected
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

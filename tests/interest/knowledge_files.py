@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from liber_tasks.interest.knowledge_format import Header
+from liber_tasks.interest.files.knowledge_format import Header
 
 EVERYTHING = "SELECT (SELECT count(*) FROM liber.interest), (SELECT count(*) FROM liber.knowledge_version)"
 

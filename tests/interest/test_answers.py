@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from liber_tasks.interest.answers import SCHEMA, NoAnswer, answer_text, loops
+from liber_tasks.interest.server.answers import SCHEMA, NoAnswer, answer_text, loops
 
 PROMPT = """Say in one sentence what kinds of movies a user likes. Consider genre and period.
 

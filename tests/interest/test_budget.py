@@ -57,8 +57,9 @@ class Spending(RuleBasedStateMachine):
             or self.late()
         )
         assert self.account.admits(new) is not over  # neither too much nor too little
-        if over:
-            assert self.account.reached is not None
+        if over:  # reservations of open calls alone are no end: they may turn out cheaper
+            ended = self.budget.calls is not None and self.made >= self.budget.calls
+            assert (self.account.reached is not None) or (self.open and not ended and not self.late())
         else:
             self.made += 1
             self.open.append(new)

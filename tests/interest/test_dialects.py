@@ -12,9 +12,9 @@ from pydantic import SecretStr
 from liber_tasks.config import Settings
 from liber_tasks.errors import LiberError
 from liber_tasks.interest import llm
-from liber_tasks.interest.answers import SCHEMA
-from liber_tasks.interest.dialects import CHAT_TOKENS, WRAPPING_TOKENS, Served
 from liber_tasks.interest.llm import Answer, LlmClient
+from liber_tasks.interest.server.answers import SCHEMA
+from liber_tasks.interest.server.dialects import CHAT_TOKENS, WRAPPING_TOKENS, Served
 from tests.interest.faults import GOOD, Reply, faulty
 from tests.interest.impersonators import MODEL, TEMPLATE, TEXT, sglang, tgi, vllm
 

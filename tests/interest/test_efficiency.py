@@ -23,9 +23,9 @@ from typer.testing import CliRunner
 from liber_tasks import cli_efficiency
 from liber_tasks.config import Settings
 from liber_tasks.errors import InputError, LiberError, ServiceUnavailable
-from liber_tasks.interest.efficiency import efficiency
-from liber_tasks.interest.efficiency_report import EfficiencyReport, VariantCost, estimate, steps_of
 from liber_tasks.interest.learn import learn
+from liber_tasks.interest.study.efficiency import efficiency
+from liber_tasks.interest.study.efficiency_report import EfficiencyReport, VariantCost, estimate, steps_of
 from tests.conftest import free_port
 from tests.interest.data import add_user, rows
 from tests.interest.faults import ABSENT, GOOD, Reply, Seen, completion, faulty

@@ -12,8 +12,8 @@ from hypothesis import settings as bounded
 from hypothesis import strategies as st
 
 from liber_tasks.interest.behavior import Behavior
-from liber_tasks.interest.domain import domain
-from liber_tasks.interest.facts import ITEMS, VALUES, facts
+from liber_tasks.interest.wording.domain import domain
+from liber_tasks.interest.wording.facts import ITEMS, VALUES, facts
 
 MOVIES = domain("movies")
 LIKED, DISLIKED = 4, 2

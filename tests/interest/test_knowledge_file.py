@@ -25,8 +25,8 @@ from liber_tasks import db
 from liber_tasks.behavior.erase import erase
 from liber_tasks.config import Settings
 from liber_tasks.errors import InputError, LiberError
-from liber_tasks.interest.knowledge_export import export
-from liber_tasks.interest.knowledge_import import import_
+from liber_tasks.interest.files.knowledge_export import export
+from liber_tasks.interest.files.knowledge_import import import_
 from liber_tasks.interest.learn import learn
 from tests.interest.data import add_user, rows
 from tests.interest.faults import GOOD, Reply, completion, faulty
@@ -318,7 +318,7 @@ def until(holds: Callable[[], bool]) -> None:
 def test_an_import_killed_midway_leaves_nothing(learnt: Engine, twin: Engine, tmp_path: Path) -> None:
     path = export(learnt, tmp_path / "k").path
     program = (
-        "import sys; from liber_tasks import db; from liber_tasks.interest.knowledge_import import import_;"
+        "import sys; from liber_tasks import db; from liber_tasks.interest.files.knowledge_import import import_;"
         "import_(db.engine(sys.argv[1]), sys.argv[2])"
     )
     with gate(twin):

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from liber_tasks.errors import InputError
-from liber_tasks.interest.knowledge_format import KINDS, Text, read_header, read_text
-from liber_tasks.interest.knowledge_import import import_
+from liber_tasks.interest.files.knowledge_format import KINDS, Text, read_header, read_text
+from liber_tasks.interest.files.knowledge_import import import_
 from tests.interest.data import add_user, rows
 from tests.interest.knowledge_files import EVERYTHING, one, written
 

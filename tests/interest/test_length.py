@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liber_tasks.interest.length import fitted
 from liber_tasks.interest.llm import CallPoison
+from liber_tasks.interest.server.length import fitted
 
 
 def run(sizes: list[int], fixed: int, limit: int) -> tuple[str, int, list[int]]:

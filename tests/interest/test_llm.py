@@ -12,9 +12,10 @@ from pydantic import SecretStr
 
 from liber_tasks.config import Settings
 from liber_tasks.errors import InputError, ServiceUnavailable
-from liber_tasks.interest import llm, pace
+from liber_tasks.interest import llm
 from liber_tasks.interest.llm import LlmClient
-from liber_tasks.interest.pace import retry_after
+from liber_tasks.interest.server import pace
+from liber_tasks.interest.server.pace import retry_after
 from tests.conftest import free_port
 from tests.interest.asking import ask
 from tests.interest.faults import GOOD, Reply, completion, faulty

@@ -12,8 +12,9 @@ import pytest
 
 from liber_tasks.config import Settings
 from liber_tasks.errors import LiberError, ServiceUnavailable
-from liber_tasks.interest import llm, replicas
+from liber_tasks.interest import llm
 from liber_tasks.interest.llm import CallFailed, CallPoison, LlmClient, Spent
+from liber_tasks.interest.server import replicas
 from tests.conftest import free_port
 from tests.interest.asking import ask
 from tests.interest.faults import GOOD, Reply, completion, faulty

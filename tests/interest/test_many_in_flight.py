@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from liber_tasks.config import Settings, load
-from liber_tasks.interest import replicas
-from liber_tasks.interest.answers import Answer
 from liber_tasks.interest.llm import LlmClient
+from liber_tasks.interest.server import replicas
+from liber_tasks.interest.server.answers import Answer
 from tests.bench.llm_fakes import Fake, fake_llm, raise_limit
 
 MANY = 1000

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from liber_tasks.interest import prompts
 from liber_tasks.interest.behavior import Behavior
-from liber_tasks.interest.domain import pack
 from liber_tasks.interest.prompts import Kind, Knowledge, PromptTemplate, digest
 from liber_tasks.interest.shift import shift_prompt
 from liber_tasks.interest.summary import HISTORY_CHARACTERS, summary_prompt
-from liber_tasks.interest.untrusted import clean, quote
+from liber_tasks.interest.wording.domain import pack
+from liber_tasks.interest.wording.untrusted import clean, quote
 from tests.interest.wording import STYLES, golden, knowledge, prompts_of
 
 GOLDEN = Path(__file__).with_name("golden_prompts.txt")

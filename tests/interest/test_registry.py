@@ -15,8 +15,8 @@ from mlflow import MlflowClient
 from liber_tasks.config import Settings
 from liber_tasks.config import load as settings_of
 from liber_tasks.errors import InputError, ServiceUnavailable
-from liber_tasks.interest import registry
 from liber_tasks.interest.prompts import Kind, PromptTemplate, template
+from liber_tasks.interest.wording import registry
 from tests.services_mlflow import mlflow_url  # noqa: F401
 
 AWAY = "http://127.0.0.1:9"
@@ -216,7 +216,7 @@ def test_runs_that_register_at_the_same_moment_all_get_a_version_with_their_text
 
 def test_importing_the_modules_does_not_import_mlflow() -> None:
     code = (
-        "import json, sys; import liber_tasks.interest.registry, liber_tasks.interest.traces; "
+        "import json, sys; import liber_tasks.interest.wording.registry, liber_tasks.interest.traces; "
         "print(json.dumps([name for name in sys.modules if name.split('.')[0] in ('mlflow', 'opentelemetry')]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,9 +11,10 @@ import pytest
 
 from liber_tasks.config import Settings
 from liber_tasks.errors import InputError
-from liber_tasks.interest import llm, replicas
+from liber_tasks.interest import llm
 from liber_tasks.interest.llm import LlmClient
-from liber_tasks.interest.replicas import Replica, Replicas
+from liber_tasks.interest.server import replicas
+from liber_tasks.interest.server.replicas import Replica, Replicas
 from tests.conftest import free_port
 from tests.interest.faults import ABSENT, GOOD, Reply, faulty
 

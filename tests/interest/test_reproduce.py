@@ -20,14 +20,14 @@ from liber_tasks import db
 from liber_tasks.behavior.ingest import ingest
 from liber_tasks.config import Settings
 from liber_tasks.errors import InputError, LiberError
-from liber_tasks.interest import domain as packs
 from liber_tasks.interest import inputs, prompts
-from liber_tasks.interest.answers import Answer, Spent
 from liber_tasks.interest.backlog import Backlog
 from liber_tasks.interest.learn import learn
 from liber_tasks.interest.ledger import Ledger, Result, name_version
 from liber_tasks.interest.prompts import Call, Kind, Knowledge, knowledge_version
 from liber_tasks.interest.reproduce import reproduce
+from liber_tasks.interest.server.answers import Answer, Spent
+from liber_tasks.interest.wording import domain as packs
 from tests.behavior.files import write_jsonl
 from tests.interest.data import TITLES, add_user, rows
 from tests.interest.faults import GOOD, faulty

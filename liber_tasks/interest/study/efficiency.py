@@ -14,10 +14,14 @@ from sqlalchemy import Engine
 from liber_tasks.config import Settings
 from liber_tasks.db import database_errors, query
 from liber_tasks.errors import InputError, ServiceUnavailable
-from liber_tasks.interest.answers import Answer
 from liber_tasks.interest.backlog import Backlog, Partition, UserWork
 from liber_tasks.interest.behavior import Behavior
-from liber_tasks.interest.efficiency_report import (
+from liber_tasks.interest.llm import CallFailed, CallPoison, LlmClient
+from liber_tasks.interest.loop import FAILURES_IN_A_ROW
+from liber_tasks.interest.prompts import KINDS, Call, Kind, knowledge_version
+from liber_tasks.interest.server.answers import Answer
+from liber_tasks.interest.server.length import fitted
+from liber_tasks.interest.study.efficiency_report import (
     LENGTHS,
     EfficiencyReport,
     Measured,
@@ -30,10 +34,6 @@ from liber_tasks.interest.efficiency_report import (
     steps_of,
     variants_of,
 )
-from liber_tasks.interest.length import fitted
-from liber_tasks.interest.llm import CallFailed, CallPoison, LlmClient
-from liber_tasks.interest.loop import FAILURES_IN_A_ROW
-from liber_tasks.interest.prompts import KINDS, Call, Kind, knowledge_version
 from liber_tasks.types import Progress, silent
 
 

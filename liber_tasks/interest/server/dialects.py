@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Literal, get_args
 
-from liber_tasks.interest.answers import SCHEMA
+from liber_tasks.interest.server.answers import SCHEMA
 
 Name = Literal["tgi", "vllm", "sglang", "llamacpp", "openai"]
 # (path from the server's root, JSON body to POST or None to GET) -> JSON; None: the server has no such thing.

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from liber_tasks.interest.answers import Answer
 from liber_tasks.interest.prompts import Kind, Knowledge
+from liber_tasks.interest.server.answers import Answer
 
 Name = Literal["full", "no_shift", "length_100", "length_20"]
 LENGTHS: dict[Name, int] = {"length_100": 100, "length_20": 20}

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 
 from liber_tasks.db import database_errors, query
 from liber_tasks.errors import InputError
-from liber_tasks.interest.knowledge_format import (
+from liber_tasks.interest.files.knowledge_format import (
     MAX_HEADER_BYTES,
     MAX_LINE_BYTES,
     Header,

@@ -13,9 +13,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from liber_tasks.errors import InputError
-from liber_tasks.interest.untrusted import clean
+from liber_tasks.interest.wording.untrusted import clean
 
-FOLDER = Path(__file__).parent / "domains"
+FOLDER = Path(__file__).parents[1] / "domains"
 ATTRIBUTE_CHARACTERS = 40
 _FIELD = re.compile(r"{(\w+)}")
 _ADVICE = {"missing": "the key is missing, add it", "extra_forbidden": "there is no such key, remove or rename it"}

@@ -17,7 +17,7 @@ from huggingface_hub import AsyncInferenceClient, set_async_client_factory
 
 from liber_tasks.config import Settings
 from liber_tasks.errors import InputError, LiberError
-from liber_tasks.interest.dialects import Served, counted, recognised
+from liber_tasks.interest.server.dialects import Served, counted, recognised
 
 REST_SECONDS = 5.0  # a server that takes no calls is left out for so long, while others answer
 CONNECT_SECONDS = 10.0

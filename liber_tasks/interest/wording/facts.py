@@ -4,8 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from liber_tasks.interest.behavior import Behavior
-from liber_tasks.interest.domain import Domain
-from liber_tasks.interest.untrusted import quote
+from liber_tasks.interest.wording.domain import Domain
+from liber_tasks.interest.wording.untrusted import quote
 
 VALUES = 4  # attribute values named as liked or disliked
 ITEMS = 3  # items named as favourite or disliked

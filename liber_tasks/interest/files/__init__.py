@@ -1,0 +1,1 @@
+"""Learnt texts as a file, and back."""

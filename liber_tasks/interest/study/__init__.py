@@ -1,0 +1,1 @@
+"""The paper's efficiency study (section 4.6.1, Table 6)."""
