@@ -1,7 +1,7 @@
 """Which call can be made next: a summary at once, a shift when both of its summaries exist. No I/O of its own."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +37,16 @@ class UserWork:
     attributes: Mapping[str, Any]
     partitions: tuple[Partition, ...]
     quarantined: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A user with the calls that can be made at once; the later shifts wait for their summaries."""
+
+    work: UserWork
+    texts: dict[int, str]
+    later_shifts: set[int]
+    calls: list[Call]
 
 
 @dataclass
@@ -79,48 +89,62 @@ class Backlog:
         """A call brought no text in this run; what depends on it is not asked."""
         self._close(self._open[lost.user_key])
 
-    def begin(self, work: UserWork) -> None:
-        """Add a user's calls: memory is bounded by the users whose calls are not all answered."""
+    def prepare(self, work: UserWork) -> Prepared:
+        """A user's calls that can be made at once, rendered; changes nothing, so any thread may."""
+        knowledge = self._knowledge
         texts = {part.number: part.summary for part in work.partitions if part.summary is not None}
         shifts = set()
-        if self._knowledge.has_shift:
+        if knowledge.has_shift:
             shifts = {part.number for part in work.partitions if part.number > 1 and not part.has_shift}
-        user = self._open[work.user_key] = _Open(work, texts, shifts)
-        for number in sorted(shifts, reverse=True):
-            self._offer_shift(user, number)
-        for part in work.partitions:
-            if part.summary is None:
-                self._offer(user, part.number, "summary", part.behaviors)
+        possible = sorted((number for number in shifts if number in texts and number - 1 in texts), reverse=True)
+        calls = [_shift_call(knowledge, work, number, texts) for number in possible]
+        calls += [_summary_call(knowledge, work, part) for part in work.partitions if part.summary is None]
+        return Prepared(work, texts, shifts - set(possible), calls)
+
+    def begin(self, prepared: Prepared) -> None:
+        """Add a user's calls: memory is bounded by the users whose calls are not all answered."""
+        work = prepared.work
+        user = self._open[work.user_key] = _Open(work, prepared.texts, prepared.later_shifts)
+        for call in prepared.calls:
+            self._offer(user, call)
         if not user.unanswered:
             del self._open[work.user_key]
 
     def _offer_shift(self, user: _Open, number: int) -> None:
         if number in user.missing_shifts and number in user.texts and number - 1 in user.texts:
             user.missing_shifts.discard(number)
-            self._offer(user, number, "shift", ())
+            self._offer(user, _shift_call(self._knowledge, user.work, number, user.texts))
 
-    def _offer(self, user: _Open, number: int, kind: Kind, behaviors: tuple[Behavior, ...]) -> None:
-        work, knowledge = user.work, self._knowledge
-        if kind == "summary":
-            prompt = summary_prompt(knowledge, work.attributes, behaviors)
-        else:
-            prompt = shift_prompt(knowledge, user.texts[number - 1], user.texts[number])
-        key = call_key(knowledge, work.user_id, number, kind, prompt)
-        if key in work.quarantined:
+    def _offer(self, user: _Open, call: Call) -> None:
+        if call.key in user.work.quarantined:
             return
-
-        def shortened(left_out: int) -> str:
-            return summary_prompt(knowledge, work.attributes, behaviors, left_out=left_out) if left_out else prompt
-
         user.unanswered += 1
-        new = Call(key, work.user_id, work.user_key, number, kind, prompt, knowledge.max_tokens[kind], shortened,
-                   len(behaviors))  # fmt: skip
-        if kind == "shift":
-            self._ready.appendleft(new)
+        if call.kind == "shift":
+            self._ready.appendleft(call)
         else:
-            self._ready.append(new)
+            self._ready.append(call)
 
     def _close(self, user: _Open) -> None:
         user.unanswered -= 1
         if not user.unanswered:
             del self._open[user.work.user_key]
+
+
+def _summary_call(knowledge: Knowledge, work: UserWork, part: Partition) -> Call:
+    def render(left_out: int) -> str:
+        return summary_prompt(knowledge, work.attributes, part.behaviors, left_out=left_out)
+
+    return _call(knowledge, work, part.number, "summary", render, len(part.behaviors))
+
+
+def _shift_call(knowledge: Knowledge, work: UserWork, number: int, texts: Mapping[int, str]) -> Call:
+    prompt = shift_prompt(knowledge, texts[number - 1], texts[number])
+    return _call(knowledge, work, number, "shift", lambda _: prompt, 0)
+
+
+def _call(
+    knowledge: Knowledge, work: UserWork, number: int, kind: Kind, render: Callable[[int], str], behaviors: int
+) -> Call:
+    prompt = render(0)
+    key = call_key(knowledge, work.user_id, number, kind, prompt)
+    return Call(key, work.user_id, work.user_key, number, kind, prompt, knowledge.max_tokens[kind], render, behaviors)

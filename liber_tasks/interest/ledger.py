@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from liber_tasks.config import Settings
@@ -105,34 +106,41 @@ def spent(engine: Engine, run_id: str) -> tuple[int, int, float]:
 
 
 class Ledger:
-    """Claims and results of one run, on one connection whose end gives every claim back."""
+    """Claims and results of one run. Claims hold locks on a connection of their own, whose end gives them back; results
+    have another, so that an answer does not wait until calls are claimed. One thread at a time may claim, and one store
+    or give up."""
 
     def __init__(self, engine: Engine, knowledge: Knowledge, run_id: str) -> None:
-        """Open the connection."""
+        """Open the connections."""
         self._version = knowledge.version
         self._run_id = run_id
         self._claimed: dict[str, Call] = {}
-        self._connection = engine.connect()
+        self._ended: deque[Call] = deque()  # committed, still locked
+        self._claims = engine.connect()
+        self._results = engine.connect()
 
     def close(self, reason: str) -> None:
-        """Give back what is still claimed (`failed` for `reason`) and end the connection, which frees its locks."""
+        """Give back what is still claimed (`failed` for `reason`) and end the connections, which frees the locks."""
         with suppress(SQLAlchemyError):  # a lost connection has given everything back already
             if self._claimed:
-                self.give_up([(call, reason, Spent()) for call in self._claimed.values()], "failed")
-        self._connection.close()
+                self.give_up([(call, reason, Spent()) for call in list(self._claimed.values())], "failed")
+        self._results.close()
+        self._claims.close()
 
     def claim(self, calls: Sequence[Call]) -> set[str]:
         """Write calls down as running; returns the keys of those that are now ours. The rest is made by another
         learner, or its texts are there already, or it was set aside."""
         locks = {self._lock(call): call for call in calls}
-        with self._connection.begin():
-            held = {row.lock for row in self._execute("lock_calls", locks=list(locks)) if row.locked}
+        with self._claims.begin():
+            self._unlock_ended()
+            held = {row.lock for row in _run(self._claims, "lock_calls", locks=list(locks)) if row.locked}
         ours = [call for lock, call in locks.items() if lock in held]
         claimed: set[str] = set()
         if ours:
-            with self._connection.begin():  # its own snapshot: what the locks' last holders committed is visible
+            with self._claims.begin():  # its own snapshot: what the locks' last holders committed is visible
                 claimed = set(
-                    self._execute(
+                    _run(
+                        self._claims,
                         "claim",
                         run_id=self._run_id,
                         knowledge_version=self._version,
@@ -142,14 +150,15 @@ class Ledger:
                     ).scalars()
                 )
         self._claimed.update((call.key, call) for call in ours if call.key in claimed)
-        self._unlock([call for call in ours if call.key not in claimed])
+        self._ended.extend(call for call in ours if call.key not in claimed)
         return claimed
 
     def store(self, results: Sequence[Result]) -> None:
         """Keep texts and close their calls, in one transaction."""
         calls, answers = [result.call for result in results], [result.answer for result in results]
-        with self._connection.begin():
-            self._execute(
+        with self._results.begin():
+            _run(
+                self._results,
                 "add_texts",
                 knowledge_version=self._version,
                 texts=[answer.text for answer in answers],
@@ -167,7 +176,7 @@ class Ledger:
     def give_up(self, lost: Sequence[tuple[Call, str, Spent]], state: Literal["failed", "quarantined"]) -> None:
         """Close calls without a text: `failed` is asked again by the next run, `quarantined` is not."""
         calls = [call for call, _, _ in lost]
-        with self._connection.begin():
+        with self._results.begin():
             self._finish(calls, state, [error[:1000] for _, error, _ in lost], [(None, spent) for _, _, spent in lost])
         self._let_go(calls)
 
@@ -178,7 +187,8 @@ class Ledger:
         errors: Sequence[str | None],
         made: Sequence[tuple[str | None, Spent]],
     ) -> None:
-        self._execute(
+        _run(
+            self._results,
             "finish_calls",
             state=state,
             call_keys=[call.key for call in calls],
@@ -189,15 +199,15 @@ class Ledger:
         )
 
     def _let_go(self, calls: Sequence[Call]) -> None:
-        """Unlock after the commit: whoever takes a lock must see what its last holder wrote."""
-        self._unlock(calls)
+        """After the commit: whoever takes a lock must see what its last holder wrote."""
         for call in calls:
             self._claimed.pop(call.key, None)
+        self._ended.extend(calls)
 
-    def _unlock(self, calls: Sequence[Call]) -> None:
-        if calls:
-            with self._connection.begin():
-                self._execute("unlock_calls", locks=[self._lock(call) for call in calls])
+    def _unlock_ended(self) -> None:
+        ended = [self._ended.popleft() for _ in range(len(self._ended))]
+        if ended:
+            _run(self._claims, "unlock_calls", locks=[self._lock(call) for call in ended])
 
     def _lock(self, call: Call) -> int:
         """Advisory lock number of the text, not of the call: learners that read different profiles ask different
@@ -205,8 +215,9 @@ class Ledger:
         text = json.dumps([call.user_key, call.partition_no, call.kind, self._version])
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], signed=True)
 
-    def _execute(self, name: str, **parameters: Any) -> Any:
-        return self._connection.execute(query(f"interest/{name}"), parameters)
+
+def _run(connection: Connection, name: str, **parameters: Any) -> Any:
+    return connection.execute(query(f"interest/{name}"), parameters)
 
 
 def _places(calls: Sequence[Call]) -> Mapping[str, list[Any]]:

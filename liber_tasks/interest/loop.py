@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from liber_tasks.config import Settings
 from liber_tasks.errors import LiberError, ServiceUnavailable
-from liber_tasks.interest.backlog import Backlog, UserWork
+from liber_tasks.interest.backlog import Backlog, Prepared, UserWork
 from liber_tasks.interest.budget import Account
 from liber_tasks.interest.ledger import Ledger, Result
 from liber_tasks.interest.llm import CallFailed, CallPoison, LlmClient, Spent
@@ -20,6 +20,7 @@ from liber_tasks.interest.server.length import fitted
 from liber_tasks.interest.traces import Traces
 from liber_tasks.types import Progress
 
+AHEAD = 2  # calls claimed ahead for each one in flight
 FAILURES_IN_A_ROW = 10  # failed calls without one success between them: the server is ill, stop asking
 
 
@@ -45,7 +46,7 @@ class Loop:
         """Ask for what `users` miss, as far as `account` admits it; `total` is what progress is shown against."""
         self._settings = settings
         self._users = users
-        self._read: deque[UserWork] = deque()  # their calls are not in the backlog yet
+        self._read: deque[Prepared] = deque()  # their calls are not in the backlog yet
         self._read_all = False
         self._backlog = Backlog(knowledge)
         self._ledger = ledger
@@ -63,7 +64,7 @@ class Loop:
         self._failures = 0  # in a row
         self._unsaved: list[_Unsaved] = []
         self._saver: asyncio.Task[None] | None = None
-        self._database = asyncio.Lock()
+        self._claiming, self._storing = asyncio.Lock(), asyncio.Lock()  # one thread at a time on each connection
 
     async def go(self) -> Counter[str]:
         """Work until nothing can be asked any more; the first error that is not one call's own ends the run."""
@@ -86,15 +87,15 @@ class Loop:
 
     async def _feed(self) -> None:
         """Keep claimed calls ready; end the run when none is left and none can come of an answer."""
-        ahead = self._settings.llm_in_flight
+        ahead = AHEAD * self._settings.llm_in_flight
         while not self._ended:
             self._hungry.clear()
             if not self._read and not self._read_all:
-                self._read.extend(await asyncio.to_thread(next, self._users, ()))  # off the loop, it takes a while
+                self._read.extend(await asyncio.to_thread(self._next_users))  # off the loop, it takes a while
                 self._read_all = not self._read
             calls = self._draw(ahead - len(self._ready)) if len(self._ready) <= ahead // 2 else []
             if calls:
-                claimed = await self._in_database(self._ledger.claim, calls)
+                claimed = await _in_thread(self._claiming, self._ledger.claim, calls)
                 for call in calls:
                     if call.key in claimed:
                         (self._ready.appendleft if call.kind == "shift" else self._ready.append)(call)
@@ -111,6 +112,10 @@ class Loop:
                 await self._hungry.wait()
         for _ in range(self._settings.llm_in_flight):
             self._arrivals.release()
+
+    def _next_users(self) -> list[Prepared]:
+        """Some more users with their first prompts rendered; none: that was all."""
+        return [self._backlog.prepare(user) for user in next(self._users, ())]
 
     def _draw(self, most: int) -> list[Call]:
         """The next calls, as many as the budget admits."""
@@ -174,7 +179,7 @@ class Loop:
             self._progress(self._done["summary"] + self._done["shift"], self._total, "interest texts")
 
     async def _lost(self, call: Call, state: Literal["failed", "quarantined"], error: str, spent: Spent) -> None:
-        await self._in_database(self._ledger.give_up, [(call, error, spent)], state)
+        await _in_thread(self._storing, self._ledger.give_up, [(call, error, spent)], state)
         self._account.settle(call, spent)
         self._done.update({state: 1, "prompt_tokens": spent.prompt_tokens,
                            "completion_tokens": spent.completion_tokens})  # fmt: skip
@@ -204,7 +209,7 @@ class Loop:
         while self._unsaved:
             together, self._unsaved = self._unsaved, []
             try:
-                await self._in_database(self._ledger.store, [each.result for each in together])
+                await _in_thread(self._storing, self._ledger.store, [each.result for each in together])
             except BaseException as error:
                 for each in together + self._unsaved:
                     if not each.saved.done():
@@ -217,18 +222,6 @@ class Loop:
                 if not each.saved.done():
                     each.saved.set_result(None)
 
-    async def _in_database(self, action: Any, *arguments: Any) -> Any:
-        """Database work off the event loop, one at a time: the ledger has one connection."""
-        async with self._database:
-            written = asyncio.ensure_future(asyncio.to_thread(action, *arguments))
-            try:
-                return await asyncio.shield(written)
-            except asyncio.CancelledError:
-                while not written.done():  # cancelled again or not, leave no transaction on the shared connection
-                    with suppress(asyncio.CancelledError):
-                        await asyncio.wait([written])
-                raise
-
     def _trace(self, call: Call, prompt: str, answer: Any, asked_at: datetime, error: str | None) -> None:
         if self._traces.keep(call.key):
             self._traces.record(
@@ -239,3 +232,16 @@ class Loop:
                 latency_seconds=answer.latency_seconds if answer else (datetime.now(UTC) - asked_at).total_seconds(),
                 started_at=asked_at, error=error,
             )  # fmt: skip
+
+
+async def _in_thread(turn: asyncio.Lock, action: Any, *arguments: Any) -> Any:
+    """Database work off the event loop, one at a time on its connection."""
+    async with turn:
+        written = asyncio.ensure_future(asyncio.to_thread(action, *arguments))
+        try:
+            return await asyncio.shield(written)
+        except asyncio.CancelledError:
+            while not written.done():  # cancelled again or not, leave no transaction on the connection
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([written])
+            raise

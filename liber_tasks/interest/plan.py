@@ -119,7 +119,7 @@ def _mean_characters(
     sizes: dict[Kind, list[int]] = {"summary": [], "shift": []}
     backlog = Backlog(knowledge)
     for user in islice(chain.from_iterable(work(engine, knowledge, user_keys)), USERS_RENDERED):
-        backlog.begin(user)
+        backlog.begin(backlog.prepare(user))
     while call := backlog.take():
         sizes[call.kind].append(len(call.prompt))
         backlog.answered(call, "x" * round(known.summary_characters))

@@ -93,7 +93,7 @@ def every_call(engine: Engine, settings: Settings) -> Iterator[Call]:
     backlog, dice, words = Backlog(knowledge), random.Random(0), VOCABULARY.split()
     users = users_in_order(engine, settings.learn_order, None, Shard())
     for user in chain.from_iterable(work(engine, knowledge, users)):
-        backlog.begin(user)
+        backlog.begin(backlog.prepare(user))
         while call := backlog.take():
             yield call
             backlog.answered(call, " ".join(dice.choices(words, k=SUMMARY_WORDS)))

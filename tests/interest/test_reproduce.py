@@ -59,7 +59,7 @@ def work(engine: Engine, knowledge: Knowledge, user_id: str) -> Backlog:
     backlog = Backlog(knowledge)
     for users in inputs.work(engine, knowledge, inputs.users_named(engine, [user_id])):
         for user in users:
-            backlog.begin(user)
+            backlog.begin(backlog.prepare(user))
     return backlog
 
 

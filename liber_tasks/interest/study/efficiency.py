@@ -95,11 +95,11 @@ def efficiency(
     expected: dict[tuple[Name, Kind, int], tuple[int, int]] = {}  # -> calls of the user, and how many are asked
     for drawn in sample:
         key, count, every = drawn.partitions.user_key, len(drawn.partitions.partitions), len(drawn.behaviors)
-        backlogs["full"].begin(drawn.partitions)
+        backlogs["full"].begin(backlogs["full"].prepare(drawn.partitions))
         expected["full", "summary", key], expected["full", "shift", key] = (count, count), (count - 1, count - 1)
         chosen = steps_of(every, steps)
         for name, length in LENGTHS.items():
-            backlogs[name].begin(_by_step(drawn, chosen, length))
+            backlogs[name].begin(backlogs[name].prepare(_by_step(drawn, chosen, length)))
             expected[name, "summary", key] = (every, len(chosen))
     questions = Questions(backlogs, random.Random(seed), sum(asked for _, asked in expected.values()), progress)
     asyncio.run(questions.ask(settings.model_copy(update={"llm_in_flight": in_flight})))
