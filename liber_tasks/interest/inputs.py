@@ -14,7 +14,7 @@ from liber_tasks.interest.behavior import Behavior
 from liber_tasks.interest.prompts import Knowledge
 from liber_tasks.types import Shard
 
-USERS_READ = 64  # users whose inputs are in memory at once
+USERS_FIRST, USERS_READ = 2, 32  # users read together: few at first, so that calls begin at once
 USERS_SIFTED = 20_000  # user keys in one statement
 
 
@@ -60,8 +60,10 @@ def work(engine: Engine, knowledge: Knowledge, user_keys: Sequence[int]) -> Iter
         with engine.connect() as connection:
             asked = {"user_keys": sifted, **version}
             missing = list(connection.execute(query("interest/users_to_learn"), asked).scalars())
-        for keys in batches(missing, USERS_READ):
-            yield _read(engine, knowledge, keys)
+        start, size = 0, USERS_FIRST
+        while start < len(missing):
+            yield _read(engine, knowledge, missing[start : start + size])
+            start, size = start + size, min(2 * size, USERS_READ)
 
 
 def _read(engine: Engine, knowledge: Knowledge, keys: Sequence[int]) -> list[UserWork]:

@@ -116,8 +116,9 @@ class Ledger:
         self._run_id = run_id
         self._claimed: dict[str, Call] = {}
         self._ended: deque[Call] = deque()  # committed, still locked
-        self._claims = engine.connect()
-        self._results = engine.connect()
+        # each statement is a transaction of its own: no round trips for BEGIN and COMMIT while answers wait
+        self._claims = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        self._results = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
 
     def close(self, reason: str) -> None:
         """Give back what is still claimed (`failed` for `reason`) and end the connections, which frees the locks."""
@@ -131,72 +132,61 @@ class Ledger:
         """Write calls down as running; returns the keys of those that are now ours. The rest is made by another
         learner, or its texts are there already, or it was set aside."""
         locks = {self._lock(call): call for call in calls}
-        with self._claims.begin():
-            self._unlock_ended()
-            held = {row.lock for row in _run(self._claims, "lock_calls", locks=list(locks)) if row.locked}
+        self._unlock_ended()
+        held = {row.lock for row in _run(self._claims, "lock_calls", locks=list(locks)) if row.locked}
         ours = [call for lock, call in locks.items() if lock in held]
         claimed: set[str] = set()
-        if ours:
-            with self._claims.begin():  # its own snapshot: what the locks' last holders committed is visible
-                claimed = set(
-                    _run(
-                        self._claims,
-                        "claim",
-                        run_id=self._run_id,
-                        knowledge_version=self._version,
-                        call_keys=[call.key for call in ours],
-                        prompt_characters=[len(call.prompt) for call in ours],
-                        **_places(ours),
-                    ).scalars()
-                )
+        if ours:  # a statement of its own: its snapshot shows what the locks' last holders committed
+            found = _run(
+                self._claims,
+                "claim",
+                run_id=self._run_id,
+                knowledge_version=self._version,
+                call_keys=[call.key for call in ours],
+                prompt_characters=[len(call.prompt) for call in ours],
+                **_places(ours),
+            )
+            claimed = set(found.scalars())
         self._claimed.update((call.key, call) for call in ours if call.key in claimed)
         self._ended.extend(call for call in ours if call.key not in claimed)
         return claimed
 
-    def store(self, results: Sequence[Result]) -> None:
-        """Keep texts and close their calls, in one transaction."""
+    def store(self, results: Sequence[Result]) -> set[str]:
+        """Keep texts and close their calls, in one transaction; returns the keys of those that were kept. The others'
+        users were erased meanwhile."""
         calls, answers = [result.call for result in results], [result.answer for result in results]
-        with self._results.begin():
-            _run(
-                self._results,
-                "add_texts",
-                knowledge_version=self._version,
-                texts=[answer.text for answer in answers],
-                inputs_sha256=[digest(result.prompt) for result in results],
-                left_out=[result.left_out for result in results],
-                prompt_tokens=[answer.prompt_tokens for answer in answers],
-                completion_tokens=[answer.completion_tokens for answer in answers],
-                latency_seconds=[answer.latency_seconds for answer in answers],
-                finish_reasons=[answer.finish_reason for answer in answers],
-                **_places(calls),
-            )
-            self._finish(calls, "done", [None] * len(calls), [(each.server, each.spent) for each in answers])
+        kept = _run(
+            self._results,
+            "store",
+            knowledge_version=self._version,
+            call_keys=[call.key for call in calls],
+            **_places(calls),
+            texts=[answer.text for answer in answers],
+            inputs_sha256=[digest(result.prompt) for result in results],
+            left_out=[result.left_out for result in results],
+            prompt_tokens=[answer.prompt_tokens for answer in answers],
+            completion_tokens=[answer.completion_tokens for answer in answers],
+            latency_seconds=[answer.latency_seconds for answer in answers],
+            finish_reasons=[answer.finish_reason for answer in answers],
+            servers=[answer.server for answer in answers],
+            spent_prompt_tokens=[answer.spent.prompt_tokens for answer in answers],
+            spent_completion_tokens=[answer.spent.completion_tokens for answer in answers],
+        ).scalars()
         self._let_go(calls)
+        return set(kept)
 
     def give_up(self, lost: Sequence[tuple[Call, str, Spent]], state: Literal["failed", "quarantined"]) -> None:
         """Close calls without a text: `failed` is asked again by the next run, `quarantined` is not."""
-        calls = [call for call, _, _ in lost]
-        with self._results.begin():
-            self._finish(calls, state, [error[:1000] for _, error, _ in lost], [(None, spent) for _, _, spent in lost])
-        self._let_go(calls)
-
-    def _finish(
-        self,
-        calls: Sequence[Call],
-        state: str,
-        errors: Sequence[str | None],
-        made: Sequence[tuple[str | None, Spent]],
-    ) -> None:
         _run(
             self._results,
-            "finish_calls",
+            "give_up",
             state=state,
-            call_keys=[call.key for call in calls],
-            errors=list(errors),
-            servers=[server for server, _ in made],
-            prompt_tokens=[cost.prompt_tokens for _, cost in made],
-            completion_tokens=[cost.completion_tokens for _, cost in made],
+            call_keys=[call.key for call, _, _ in lost],
+            errors=[error[:1000] for _, error, _ in lost],
+            prompt_tokens=[spent.prompt_tokens for _, _, spent in lost],
+            completion_tokens=[spent.completion_tokens for _, _, spent in lost],
         )
+        self._let_go([call for call, _, _ in lost])
 
     def _let_go(self, calls: Sequence[Call]) -> None:
         """After the commit: whoever takes a lock must see what its last holder wrote."""

@@ -20,6 +20,7 @@ from liber_tasks.interest.server.length import fitted
 from liber_tasks.interest.traces import Traces
 from liber_tasks.types import Progress
 
+USERS_AHEAD = 16  # users whose calls are rendered ahead
 AHEAD = 2  # calls claimed ahead for each one in flight
 FAILURES_IN_A_ROW = 10  # failed calls without one success between them: the server is ill, stop asking
 
@@ -29,7 +30,7 @@ class _Unsaved:
     """An answer on its way into the database."""
 
     result: Result
-    saved: asyncio.Future[None] = field(repr=False)
+    saved: asyncio.Future[bool] = field(repr=False)
 
 
 class Loop:
@@ -47,6 +48,7 @@ class Loop:
         self._settings = settings
         self._users = users
         self._read: deque[Prepared] = deque()  # their calls are not in the backlog yet
+        self._reading: asyncio.Task[None] | None = None
         self._read_all = False
         self._backlog = Backlog(knowledge)
         self._ledger = ledger
@@ -62,6 +64,7 @@ class Loop:
         self._arrivals = asyncio.Semaphore(0)  # one for each ready call, and for each worker at the end
         self._hungry = asyncio.Event()  # the feeder has something to look at
         self._failures = 0  # in a row
+        self._erased: set[int] = set()  # users that were, while their calls were made
         self._unsaved: list[_Unsaved] = []
         self._saver: asyncio.Task[None] | None = None
         self._claiming, self._storing = asyncio.Lock(), asyncio.Lock()  # one thread at a time on each connection
@@ -76,9 +79,10 @@ class Loop:
                 try:
                     await asyncio.gather(*tasks)
                 finally:
+                    tasks += [task for task in (self._reading, self._saver) if task]
                     for task in tasks:
                         task.cancel()
-                    await asyncio.gather(*tasks, *([self._saver] if self._saver else []), return_exceptions=True)
+                    await asyncio.gather(*tasks, return_exceptions=True)
         except BaseException as error:
             self._ledger.close(f"interrupted: {error}" if isinstance(error, LiberError) else "interrupted")
             raise
@@ -90,9 +94,12 @@ class Loop:
         ahead = AHEAD * self._settings.llm_in_flight
         while not self._ended:
             self._hungry.clear()
-            if not self._read and not self._read_all:
-                self._read.extend(await asyncio.to_thread(self._next_users))  # off the loop, it takes a while
-                self._read_all = not self._read
+            if self._reading and self._reading.done():
+                await self._reading  # its error is the run's
+                self._reading = None
+            if len(self._read) < USERS_AHEAD and not self._read_all and self._reading is None:
+                self._reading = asyncio.create_task(self._read_users())
+                self._reading.add_done_callback(lambda _: self._hungry.set())
             calls = self._draw(ahead - len(self._ready)) if len(self._ready) <= ahead // 2 else []
             if calls:
                 claimed = await _in_thread(self._claiming, self._ledger.claim, calls)
@@ -104,18 +111,22 @@ class Loop:
                         self._account.give_back(call)
                         self._unreturned -= 1
                         self._backlog.dropped(call)
-            elif not self._unreturned and (self._read_all or self._account.reached):
+            elif not self._unreturned and ((self._read_all and not self._read) or self._account.reached):
                 self._ended = True
-            elif not self._read and not self._read_all:
-                continue
             else:
                 await self._hungry.wait()
         for _ in range(self._settings.llm_in_flight):
             self._arrivals.release()
 
-    def _next_users(self) -> list[Prepared]:
-        """Some more users with their first prompts rendered; none: that was all."""
-        return [self._backlog.prepare(user) for user in next(self._users, ())]
+    async def _read_users(self) -> None:
+        """Some more users with their first prompts rendered, off the event loop: it takes a while."""
+
+        def read() -> list[Prepared]:
+            return [self._backlog.prepare(user) for user in next(self._users, ())]
+
+        found = await asyncio.to_thread(read)
+        self._read.extend(found)
+        self._read_all = not found
 
     def _draw(self, most: int) -> list[Call]:
         """The next calls, as many as the budget admits."""
@@ -143,7 +154,7 @@ class Loop:
             if not self._ready:
                 return
             call = self._ready.popleft()
-            if self._account.expired():  # claimed before, not asked: closing the ledger gives it back
+            if call.user_key in self._erased or self._account.expired():  # not asked: closing the ledger gives it back
                 self._account.give_back(call)
                 self._return(functools.partial(self._backlog.dropped, call))
                 continue
@@ -163,10 +174,14 @@ class Loop:
             self._trace(call, call.prompt, None, asked_at, str(error))
             await self._lost(call, "failed", str(error), error.spent)
         else:
-            await self._store(Result(call, answer, prompt, left_out))
-            self._trace(call, prompt, answer, asked_at, None)
+            kept = await self._store(Result(call, answer, prompt, left_out))
             self._account.settle(call, answer.spent)
             self._failures = 0
+            if not kept:
+                self._erased.add(call.user_key)
+                self._return(functools.partial(self._backlog.dropped, call))
+                return
+            self._trace(call, prompt, answer, asked_at, None)
             self._done.update(
                 {
                     call.kind: 1,
@@ -197,19 +212,19 @@ class Loop:
         self._unreturned -= 1
         self._hungry.set()
 
-    async def _store(self, result: Result) -> None:
-        """Wait until the answer is committed; those that arrive meanwhile go together."""
+    async def _store(self, result: Result) -> bool:
+        """Wait until the answer is committed; those that arrive meanwhile go together. False: its user is erased."""
         mine = _Unsaved(result, asyncio.get_running_loop().create_future())
         self._unsaved.append(mine)
         if self._saver is None or self._saver.done():
             self._saver = asyncio.create_task(self._save())
-        await mine.saved
+        return await mine.saved
 
     async def _save(self) -> None:
         while self._unsaved:
             together, self._unsaved = self._unsaved, []
             try:
-                await _in_thread(self._storing, self._ledger.store, [each.result for each in together])
+                kept = await _in_thread(self._storing, self._ledger.store, [each.result for each in together])
             except BaseException as error:
                 for each in together + self._unsaved:
                     if not each.saved.done():
@@ -220,7 +235,7 @@ class Loop:
                 return
             for each in together:
                 if not each.saved.done():
-                    each.saved.set_result(None)
+                    each.saved.set_result(each.result.call.key in kept)
 
     def _trace(self, call: Call, prompt: str, answer: Any, asked_at: datetime, error: str | None) -> None:
         if self._traces.keep(call.key):

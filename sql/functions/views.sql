@@ -1,7 +1,7 @@
 -- Views for readers (role liber_reader). Dropped first: a view's columns cannot be replaced freely.
 DROP VIEW IF EXISTS
-    liber.partition_event, liber.interest_timeline, liber.pipeline_status, liber.readout_current, liber.llm_run,
-    liber.llm_user;
+liber.partition_event, liber.interest_timeline, liber.pipeline_status, liber.readout_current, liber.llm_run,
+liber.llm_user;
 
 -- One row a behaviour inside a sealed partition.
 CREATE VIEW liber.partition_event AS

@@ -194,11 +194,13 @@ LOCK = "FOR KEY SHARE OF p"
 
 def derive(connection: Connection, name: str, user_key: int, lock: bool) -> None:
     """Execute one of the statements that store what was derived from P_1."""
-    place = {"user_key": user_key, "partition_no": 1, "kind": "summary", "knowledge_version": "k"}
+    place = {"user_keys": [user_key], "partition_nos": [1], "kinds": ["summary"], "knowledge_version": "k",
+             "call_keys": ["c"]}  # fmt: skip
     parameters = {
-        "interest/claim": {**place, "call_key": "c", "run_id": "r"},
-        "interest/add_text": {**place, "text": "t", "input_sha256": "", "prompt_tokens": 1, "completion_tokens": 1,
-                              "latency_seconds": 1, "finish_reason": None},
+        "interest/claim": {**place, "run_id": "r", "prompt_characters": [9]},
+        "interest/store": {**place, "texts": ["t"], "inputs_sha256": [""], "left_out": [0], "prompt_tokens": [1],
+                           "completion_tokens": [1], "latency_seconds": [1.0], "finish_reasons": [None],
+                           "servers": ["s"], "spent_prompt_tokens": [1], "spent_completion_tokens": [1]},
         "encoder/upsert": {"encoder_version": "v", "knowledge_version": "k"},
     }[name]  # fmt: skip
     statement = db.query(name).text
@@ -220,7 +222,7 @@ def sealed(engine: Engine, ingested: Path) -> int:
     return int(state.rows(engine, "SELECT user_key FROM liber.user_profile WHERE user_id = :u", u=USER)[0][0])
 
 
-DERIVED = pytest.mark.parametrize("name", ["interest/claim", "interest/add_text", "encoder/upsert"])
+DERIVED = pytest.mark.parametrize("name", ["interest/claim", "interest/store", "encoder/upsert"])
 
 
 @DERIVED

@@ -33,11 +33,14 @@ from tests.bench.database import TICKS, backend_seconds, cluster, database, say
 from tests.bench.llm_fakes import fake_llm
 from tests.services import llm_server
 
-LATENCY = 0.1  # seconds, of the fake server
+LATENCY = 0.3  # seconds, of the fake server: forty tokens at more than a hundred a second
+HARD_LATENCY = (
+    0.1  # faster than any model writes a sentence, and with many calls in flight: what the client itself bears
+)
 IN_FLIGHT = 8  # the default of `llm_in_flight`
 MANY = 32
 ROUNDS = 3
-EMBEDDED_SHARE = 66  # one call in so many is also put to the embedded server
+EMBEDDED_SHARE = 50  # one call in so many is also put to the embedded server
 CALLS_A_USER = 8  # fewer than there are, so that enough users are planned
 
 Request = tuple[str, bytes]  # path and body
@@ -46,7 +49,7 @@ _settings_made = itertools.count()
 
 @dataclass(frozen=True)
 class Spent:
-    """Of one measured run: calls answered, wall seconds, CPU-seconds of this process and of every database process."""
+    """Of one measured run: requests answered, wall seconds, CPU-seconds of this process and of the database server."""
 
     calls: int
     seconds: float
@@ -64,33 +67,32 @@ class Spent:
         return 1000 * self.cpu / self.calls
 
 
-def measure(size: int = 1600) -> tuple[dict[str, float], dict[str, Any]]:
+def measure(size: int = 800) -> tuple[dict[str, float], dict[str, Any]]:
     """Ratios and the figures behind them; `size` calls a run. About ten minutes."""
     with cluster() as server, tempfile.TemporaryDirectory(prefix="liber-bench-") as folder:
         engine = database(server)
         _movielens(engine, Path(folder))
         postmaster = int((server.data / "postmaster.pid").read_text().split()[0])
-        figures: dict[str, Any] = {"latency_ms": 1000 * LATENCY, "rounds": ROUNDS}
+        figures: dict[str, Any] = {"rounds": ROUNDS}
         ratios = {}
-        with fake_llm(LATENCY) as fake:
-            for in_flight, calls in ((IN_FLIGHT, size), (MANY, 3 * size)):
+        for latency, in_flight, alone in ((LATENCY, IN_FLIGHT, False), (HARD_LATENCY, IN_FLIGHT, True),
+                                          (HARD_LATENCY, MANY, True)):  # fmt: skip
+            with fake_llm(latency) as fake:
                 before = backend_seconds(fake.pid)
-                ours, bare, alone = _in_turns(engine, postmaster, fake.url, in_flight, calls)
-                name = f"fake_{in_flight}"
-                figures[name] = _figures(ours, bare, alone)
-                served = sum(run.calls for run in (*ours, *bare, *alone))
-                figures[name]["fake_server_cpu_ms_per_call"] = round(
-                    1000 * (backend_seconds(fake.pid) - before) / served, 3
-                )
-                if in_flight == IN_FLIGHT:
-                    ratios["client_over_closed_loop"] = _ratio(ours, bare)
-                    ratios["cpu_ms_per_call"] = round(_median(run.cpu_ms for run in ours), 2)
+                calls = size * in_flight // IN_FLIGHT
+                ours, bare, third = _in_turns(engine, postmaster, fake.url, in_flight, calls, alone=alone)
+                figures[f"fake_{1000 * latency:.0f}ms_{in_flight}_in_flight"] = found = _figures(ours, bare, third)
+                served = sum(run.calls for run in (*ours, *bare, *third))
+                spent = backend_seconds(fake.pid) - before
+                found["fake_server_cpu_ms_per_call"] = round(1000 * spent / served, 3)
+            if latency == LATENCY:
+                ratios["client_over_closed_loop"] = _ratio(ours, bare)
+                ratios["cpu_ms_per_call"] = round(_median(run.cpu_ms for run in ours), 2)
         with llm_server(Path(folder)) as url:
-            ours, bare, alone = _in_turns(
-                engine, postmaster, url, IN_FLIGHT, max(16, size // EMBEDDED_SHARE), alone=False
-            )
+            calls = max(16, size // EMBEDDED_SHARE)
+            ours, bare, third = _in_turns(engine, postmaster, url, IN_FLIGHT, calls, alone=False)
             ratios["client_over_closed_loop_embedded"] = _ratio(ours, bare)
-            figures["embedded"] = _figures(ours, bare, alone)
+            figures["embedded"] = _figures(ours, bare, third)
     return ratios, figures
 
 
@@ -122,10 +124,11 @@ def _learn(engine: Engine, postmaster: int, url: str, in_flight: int, calls: int
     """Learn from nothing: another model name makes another knowledge version, with the same prompts."""
     settings = _settings(url, in_flight)
     cpu, database = time.process_time(), _tree_seconds(postmaster)
-    report = learn(engine, settings, max_users=calls // CALLS_A_USER + 1, max_calls=calls)
+    with recorded() as sent:  # answers that are no use are asked for again, on both sides
+        report = learn(engine, settings, max_users=calls // CALLS_A_USER + 1, max_calls=calls)
     if report.failed or report.quarantined:  # a small model may write nothing of use; the fake one never does
         say(f"  {report.failed} calls failed, {report.quarantined} were set aside")
-    return Spent(report.calls, report.seconds, time.process_time() - cpu, _tree_seconds(postmaster) - database)
+    return Spent(len(sent), report.seconds, time.process_time() - cpu, _tree_seconds(postmaster) - database)
 
 
 async def _bare(url: str, in_flight: int, requests: Sequence[Request]) -> Spent:
@@ -197,7 +200,7 @@ def _movielens(engine: Engine, folder: Path) -> None:
 def _settings(url: str, in_flight: int) -> Settings:
     return Settings(
         _env_file=None, llm_url=url, llm_in_flight=in_flight, llm_model=f"bench-{next(_settings_made)}",
-        learn_order="active",
+        learn_order="active", llm_guided=False,
     )  # type: ignore[call-arg]  # fmt: skip
 
 

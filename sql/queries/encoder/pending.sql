@@ -1,5 +1,5 @@
--- Partitions whose texts are complete (a shift from P_2 on, unless the version asks for none) and that have no vector of
--- this encoder yet.
+-- Partitions whose texts are complete (a shift from P_2 on, unless the version asks for none) and that have no vector
+-- of this encoder yet.
 SELECT
     s.user_key,
     s.partition_no,

@@ -13,13 +13,14 @@ SELECT
     'running',
     :run_id,
     c.prompt_characters
-FROM unnest(
-    cast(:call_keys AS text[]),
-    cast(:user_keys AS bigint[]),
-    cast(:partition_nos AS integer[]),
-    cast(:kinds AS liber.interest_kind[]),
-    cast(:prompt_characters AS integer[])
-) AS c (call_key, user_key, partition_no, kind, prompt_characters)
+FROM
+    unnest(
+        cast(:call_keys AS text[]),
+        cast(:user_keys AS bigint[]),
+        cast(:partition_nos AS integer[]),
+        cast(:kinds AS liber.interest_kind[]),
+        cast(:prompt_characters AS integer[])
+    ) AS c (call_key, user_key, partition_no, kind, prompt_characters)
 INNER JOIN liber.behavior_partition AS p ON c.user_key = p.user_key AND c.partition_no = p.partition_no
 WHERE
     NOT EXISTS (

@@ -1,18 +1,19 @@
 -- Learn: those of some users that miss a text of this version, in the order given.
 SELECT asked.user_key
 FROM unnest(cast(:user_keys AS bigint[])) WITH ORDINALITY AS asked (user_key, place)
-WHERE EXISTS (
-    SELECT FROM liber.behavior_partition AS p
-    LEFT JOIN liber.interest AS s
-        ON
-            p.user_key = s.user_key AND p.partition_no = s.partition_no
-            AND s.kind = 'summary' AND s.knowledge_version = :knowledge_version
-    LEFT JOIN liber.interest AS c
-        ON
-            p.user_key = c.user_key AND p.partition_no = c.partition_no
-            AND c.kind = 'shift' AND c.knowledge_version = :knowledge_version
-    WHERE
-        p.user_key = asked.user_key
-        AND (s.user_key IS NULL OR (:has_shift AND p.partition_no > 1 AND c.user_key IS NULL))
-)
+WHERE
+    EXISTS (
+        SELECT FROM liber.behavior_partition AS p
+        LEFT JOIN liber.interest AS s
+            ON
+                p.user_key = s.user_key AND p.partition_no = s.partition_no
+                AND s.kind = 'summary' AND s.knowledge_version = :knowledge_version
+        LEFT JOIN liber.interest AS c
+            ON
+                p.user_key = c.user_key AND p.partition_no = c.partition_no
+                AND c.kind = 'shift' AND c.knowledge_version = :knowledge_version
+        WHERE
+            p.user_key = asked.user_key
+            AND (s.user_key IS NULL OR (:has_shift AND p.partition_no > 1 AND c.user_key IS NULL))
+    )
 ORDER BY asked.place

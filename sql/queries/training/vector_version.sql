@@ -1,5 +1,5 @@
--- The encoder and knowledge version with the most vectors, or the encoder of the knowledge version that is asked for; of
--- equals, the newest. Vectors of versions never mix.
+-- The encoder and knowledge version with the most vectors, or the encoder of the knowledge version that is asked for;
+-- of equals, the newest. Vectors of versions never mix.
 SELECT
     v.encoder_version,
     v.knowledge_version,
