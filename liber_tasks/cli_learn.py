@@ -107,9 +107,9 @@ def cost(
         show({"users" if by_user else "runs": [plain(entry) for entry in entries]}, True)
         return
     table = Table(box=None)
-    for name in ("user" if by_user else "run", "knowledge version"):
-        table.add_column(name, overflow="fold", min_width=20)
-    for name in ("calls", "done", "failed", "set aside", "tokens in", "tokens out"):
+    for name in ("user" if by_user else "run", "model"):
+        table.add_column(name, overflow="fold")
+    for name in ("calls", "done", "failed", "aside", "tokens\nin", "tokens\nout"):
         table.add_column(name, justify="right")
     for entry in entries:
         figures = (
@@ -120,5 +120,5 @@ def cost(
             entry.prompt_tokens,
             entry.completion_tokens,
         )
-        table.add_row(entry.name, entry.knowledge_version, *(f"{figure:,}" for figure in figures))
+        table.add_row(entry.name, entry.model, *(f"{figure:,}" for figure in figures))
     Console(highlight=False, markup=False).print(table)

@@ -52,23 +52,23 @@ class Account:
         self.reached: Bound | None = None
 
     def admits(self, call: Call) -> bool:
-        """Whether the call may be made now; if so its cost is reserved. If not, the run has `reached` that bound, or
-        calls in flight may turn out cheaper than what is reserved for them."""
+        """Whether the call may be made now; if so its cost is reserved. If not, the run has `reached` that bound,
+        unless calls that have a reservation may turn out cheaper, or be another learner's."""
         cost = len(call.prompt) / self._characters_per_token() + call.max_tokens
+        reserved = sum(self._reserved.values())
         if self.expired():
             return False
+        over: Bound | None = None
         if self._budget.calls is not None and self.calls >= self._budget.calls:
-            self.reached = "max_calls"
-        elif (
-            self._budget.tokens is not None and self.tokens + sum(self._reserved.values()) + cost > self._budget.tokens
-        ):
-            if not self._reserved:
-                self.reached = "max_tokens"
-        else:
+            over = "max_calls"
+        elif self._budget.tokens is not None and self.tokens + reserved + cost > self._budget.tokens:
+            over = "max_tokens"
+        if over is None:
             self.calls += 1
             self._reserved[call.key] = cost
-            return True
-        return False
+        elif not self._reserved:
+            self.reached = over
+        return over is None
 
     def expired(self) -> bool:
         """Whether the time is over."""

@@ -163,6 +163,26 @@ def test_two_learners_share_the_work(engine: Engine, settings: Settings) -> None
     assert set(seen.prompts.values()) == {1}
 
 
+def test_calls_that_another_learner_makes_do_not_use_up_a_budget(engine: Engine, settings: Settings) -> None:
+    users = {add_user(engine, "busy", 2, day=1): 2, add_user(engine, "free", 2): 2}
+    release, asked = threading.Event(), threading.Event()
+
+    def slow(*_: object) -> Reply:
+        asked.set()
+        return Reply(held=release)
+
+    with faulty(slow) as one, faulty(lambda *_: GOOD) as other:
+        first = threading.Thread(target=learn, args=(engine, at(settings, one.url)), kwargs={"users": ["busy"]})
+        first.start()
+        asked.wait(30)
+        second = learn(engine, at(settings, other.url, llm_in_flight=1), max_calls=2)
+        release.set()
+        first.join()
+        learn(engine, at(settings, other.url))
+    assert (second.calls, second.summaries) == (2, 2)
+    assert texts(engine) == expected(users)
+
+
 @pytest.mark.parametrize("pause", [0.0, 0.004, 0.02])  # between calls, while texts are stored, while calls run
 def test_an_interrupt_gives_its_calls_back(engine: Engine, settings: Settings, database_url: str, pause: float) -> None:
     users = {add_user(engine, "a", 6): 6}
