@@ -7,6 +7,7 @@ from typing import Any
 from liber_tasks.config import Settings
 from liber_tasks.types import Progress, Shard, silent
 
+TRACE_TRIES = 3  # MLflow may be slow; what stays would be a user's data
 SECONDS_A_TASK = 10  # a mapped task with less work costs more than it brings
 _log = logging.getLogger("liber")
 
@@ -106,8 +107,9 @@ def forget_traces(settings: Settings, user_ids: list[str]) -> int | None:
     from liber_tasks.errors import ServiceUnavailable
     from liber_tasks.interest.traces import forget
 
-    try:
-        return sum(forget(settings, user_id) for user_id in user_ids)
-    except ServiceUnavailable as error:
-        _log.warning("Traces of the erased were not looked for: %s", error)
-        return None
+    for _ in range(TRACE_TRIES):
+        try:
+            return sum(forget(settings, user_id) for user_id in user_ids)
+        except ServiceUnavailable as error:
+            _log.warning("Traces of the erased were not all looked for: %s", error)
+    return None

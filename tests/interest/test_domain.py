@@ -72,7 +72,7 @@ def test_a_pack_of_ones_own_is_given_by_path_and_learnt_with(
     assert (report.calls, report.pending_shifts) == (3, 0)
     assert report.knowledge_version == knowledge_version(own).version
     assert report.knowledge_version.startswith("local-games-")
-    summary = next(prompt for prompt in seen.prompts if "User: " in prompt)
+    summary = next(prompt for prompt in seen.prompts if "User: " in prompt and '"Alien"' in prompt)
     assert "what kinds of games a user likes" in summary
     assert "Consider genre, studio and difficulty." in summary
     assert "User: Peru, level 7\n" in summary
