@@ -43,8 +43,8 @@ def features(
         raise InputError(f"The moment {at.isoformat()} has no time zone: write one, e.g. {at.isoformat()}Z.")
     with database_errors(), engine.connect() as connection:
         if encoder_version is None or knowledge_version is None:
-            wanted = {"knowledge_version": knowledge_version}
-            largest = connection.execute(query("training/vector_version"), wanted).mappings().one_or_none()
+            asked = {"knowledge_version": knowledge_version}
+            largest = connection.execute(query("training/vector_version"), asked).mappings().one_or_none()
             if largest is not None:
                 encoder_version = encoder_version or largest["encoder_version"]
                 knowledge_version = knowledge_version or largest["knowledge_version"]
