@@ -27,7 +27,7 @@ install: .venv/installed ## Create .venv with the pinned requirements
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
-demo: install ## The whole journey on MovieLens-100K, about ten minutes
+demo: install ## The whole journey on MovieLens-100K, about a quarter of an hour
 	@$(BIN)/python -m liber_tasks.local demo
 
 up: install ## Start the local stack and leave it running

@@ -126,9 +126,9 @@ def learn(
                 shortened=0, adopted=0, stopped_by=None, seconds=time.monotonic() - begun, hours=plan.hours,
                 pending_summaries=summaries, pending_shifts=shifts, knowledge_version=knowledge.version,
             )  # fmt: skip
-        if settings.mlflow_tracking_uri and set(KINDS) - books.name_version(engine, knowledge):
-            knowledge = _registered(settings, knowledge)
-        books.name_version(engine, knowledge)
+        registered = books.name_version(engine, knowledge)
+        if settings.mlflow_tracking_uri and set(KINDS) - registered:
+            books.name_version(engine, _registered(settings, knowledge))
         done["adopted"] = books.adopt(engine, knowledge, keys)
         if retry_quarantined:
             books.release(engine, knowledge, keys)

@@ -47,7 +47,7 @@ class PromptTemplate:
     @property
     def version(self) -> str:
         """Name and digest, as kept with every text."""
-        return f"{self.name}/{_digest(self.text)[:8]}"
+        return f"{self.name}/{digest(self.text)[:8]}"
 
     @property
     def variables(self) -> frozenset[str]:
@@ -108,14 +108,14 @@ class Knowledge:
         """Digest of what shapes a summary: versions with equal ones ask the same, so they share the answers."""
         shaping = [self.model, self.templates["summary"].version, self.domain.digest, self.max_tokens["summary"],
                    self.style, self.length, self.guided, WORDING]  # fmt: skip
-        return _digest(_json(shaping))[:16]
+        return digest(_json(shaping))[:16]
 
     @property
     def version(self) -> str:
         """Readable name with a digest of all that shapes a text."""
         prompts = [self.templates[kind].version for kind in KINDS]
         model, pack_name = (_plain(name) for name in (self.model.rsplit("/", 1)[-1], self.domain.name))
-        return f"{model or 'model'}-{pack_name or 'pack'}-{_digest(_json([self.model, prompts, self.parameters]))[:10]}"
+        return f"{model or 'model'}-{pack_name or 'pack'}-{digest(_json([self.model, prompts, self.parameters]))[:10]}"
 
     @property
     def has_shift(self) -> bool:
@@ -212,7 +212,7 @@ def call_key(knowledge: Knowledge, user_id: str, partition_no: int, kind: Kind, 
     """Digest of everything that may change the answer to a rendered prompt."""
     parts = [user_id, partition_no, kind, digest(prompt), knowledge.templates[kind].version, knowledge.model,
              knowledge.parameters]  # fmt: skip
-    return _digest(_json(parts))
+    return digest(_json(parts))
 
 
 @cache
@@ -237,15 +237,11 @@ def check_variables(found: PromptTemplate, what: str) -> None:
 
 def digest(text: str) -> str:
     """SHA-256 of a text, in hexadecimal digits."""
-    return _digest(text)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _plain(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-")[:40]
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _json(value: Any) -> str:
