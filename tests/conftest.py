@@ -1,5 +1,6 @@
 """Real services for the tests: PostgreSQL with pgvector (one cluster a session, one database a test)."""
 
+import os
 import secrets
 import shutil
 import socket
@@ -21,6 +22,18 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _own_variables() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(("LIBER_", "MLFLOW_"))}
+
+
+@pytest.fixture(autouse=True)
+def _environment_is_left_as_it_was() -> Iterator[None]:
+    """A variable that stays would redirect the services of later tests."""
+    before = _own_variables()
+    yield
+    assert _own_variables() == before
 
 
 @pytest.fixture(scope="session")

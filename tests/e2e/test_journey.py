@@ -21,6 +21,7 @@ from liber_tasks.local.demo import EXPERIMENT, journey, stack_settings
 from liber_tasks.local.environment import SERVICES, Stack
 from liber_tasks.local.report import counts
 from liber_tasks.serving.score import score
+from liber_tasks.training.tracking import pointed_at
 from tests.conftest import free_port
 
 USERS, LEARNT = 60, 2
@@ -78,8 +79,8 @@ def test_every_stage_has_done_its_part(travelled: Settings, files: dict[str, lis
 
 
 def test_the_champion_is_loadable_from_the_registry_alone(travelled: Settings) -> None:
-    mlflow.set_tracking_uri(travelled.require("mlflow_tracking_uri"))
-    model = mlflow.pyfunc.load_model(f"models:/{travelled.model_name}@champion")
+    with pointed_at(travelled.require("mlflow_tracking_uri")):
+        model = mlflow.pyfunc.load_model(f"models:/{travelled.model_name}@champion")
     assert model.metadata.signature is not None
     probabilities = model.predict(model.input_example)
     assert len(probabilities) == len(model.input_example)
