@@ -27,6 +27,7 @@ from liber_tasks.interest.server.replicas import Replica, Replicas
 TRIES = 3  # of one call that fails or answers nothing; waiting for a server that is down or full does not count
 FIRST_WAIT = 0.5  # seconds; doubled with each try
 LONGEST_WAIT = 8.0
+LONGEST_ASKED = 300.0  # seconds of a Retry-After; no run holds its places for longer, unless its patience is longer
 PROBE = "Answer with the word yes."
 PROBE_TOKENS = 4
 UNREACHABLE = "cannot be reached: start it or set LIBER_LLM_URL"
@@ -105,7 +106,7 @@ class LlmClient:
         Raises:
             CallPoison: only this prompt is refused, or every answer to it is invalid.
             CallFailed: errors of the server, or answers that cannot be read, `TRIES` times.
-            ServiceUnavailable: the server is down or full for longer than `llm_patience`.
+            ServiceUnavailable: the server is down or full for longer than `llm_patience`, or asks for minutes.
             LiberError: the server refuses every call, or replicas serve different models.
         """
         try:
@@ -238,7 +239,8 @@ class LlmClient:
             asked = retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
             # Of several servers one that is loading is left out, the others go on as before.
             all_rest = self._replicas.rest(replica) if status == 503 else True
-            outcome = self._wait(f"is overloaded ({reason})", started, asked or 0)
+            told = f", Retry-After: {asked:.0f} s" if asked else ""
+            outcome = self._wait(f"is overloaded ({reason}{told})", started, (asked or 0) if all_rest else 0)
             if all_rest and isinstance(outcome, _TryAgain):
                 self._pace.overloaded(started, self._pause(started) if asked is None else asked)
             return outcome
@@ -273,7 +275,8 @@ class LlmClient:
         now = time.monotonic()
         if self._waiting_since is None:
             self._waiting_since = started
-        if now - self._waiting_since > self._settings.llm_patience + pause:
+        patience = self._settings.llm_patience
+        if pause > max(LONGEST_ASKED, patience) or now - self._waiting_since > patience + pause:
             self._gave_up = (now, f"LLM server at {self._url} {state}; nothing is lost, re-run to continue.")
             return ServiceUnavailable(self._gave_up[1])
         return _TryAgain(state, counts=False)

@@ -67,6 +67,12 @@ FAULTS = {
     "429 with a date that has passed": Fault(
         Reply(429, "{}", {"Retry-After": OVER_DATE}), ServiceUnavailable, "overloaded", asked=0
     ),
+    "429 for more than minutes": Fault(
+        Reply(429, "{}", {"Retry-After": "301"}), ServiceUnavailable, "Retry-After: 301 s", asked=1
+    ),
+    "503 for more than minutes": Fault(
+        Reply(503, "{}", {"Retry-After": "99999999"}), ServiceUnavailable, "Retry-After: 99999999 s", asked=1
+    ),
     "503": Fault(Reply(503, "[1]"), ServiceUnavailable, "overloaded", asked=0),
     "empty": Fault(_text(" \n "), CallPoison, "empty", spent=ALL),
     "null content": Fault(_text(None), CallPoison, "empty", spent=ALL),
