@@ -68,6 +68,11 @@ class Backlog:
         self._open: dict[int, _Open] = {}
         self._ready: deque[Call] = deque()
 
+    @property
+    def ready(self) -> int:
+        """Calls that can be made now."""
+        return len(self._ready)
+
     def take(self) -> Call | None:
         """The next call that can be made now; None when there is none (some may follow from answers or users)."""
         return self._ready.popleft() if self._ready else None

@@ -132,6 +132,7 @@ def learn(
         done["adopted"] = books.adopt(engine, knowledge, keys)
         if retry_quarantined:
             books.release(engine, knowledge, keys)
+        books.interrupted(engine, run_id)
         account = Account(budget.less(*books.spent(engine, run_id)), time.monotonic)
         before = sum(inputs.pending(engine, knowledge, keys))
         if before:

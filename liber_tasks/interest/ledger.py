@@ -98,6 +98,12 @@ def release(engine: Engine, knowledge: Knowledge, user_keys: Sequence[int]) -> i
         return connection.execute(query("interest/release"), asked).rowcount
 
 
+def interrupted(engine: Engine, run_id: str) -> int:
+    """Say of calls that an earlier try of the run had claimed when its process died that they failed; how many."""
+    with engine.begin() as connection:
+        return connection.execute(query("interest/interrupted"), {"run_id": run_id}).rowcount
+
+
 def spent(engine: Engine, run_id: str) -> tuple[int, int, float]:
     """Calls and tokens of a run so far, and seconds since it began."""
     with engine.connect() as connection:

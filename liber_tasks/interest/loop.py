@@ -20,8 +20,9 @@ from liber_tasks.interest.server.length import fitted
 from liber_tasks.interest.traces import Traces
 from liber_tasks.types import Progress
 
-USERS_AHEAD = 16  # users whose calls are rendered ahead
+USERS_AHEAD = 16  # users whose calls are rendered ahead, if these are few
 AHEAD = 2  # calls claimed ahead for each one in flight
+RENDERED_AHEAD = 8  # calls rendered ahead for each one in flight: enough, whatever the number of users
 FAILURES_IN_A_ROW = 10  # failed calls without one success between them: the server is ill, stop asking
 
 
@@ -97,7 +98,7 @@ class Loop:
             if self._reading and self._reading.done():
                 await self._reading  # its error is the run's
                 self._reading = None
-            if len(self._read) < USERS_AHEAD and not self._read_all and self._reading is None:
+            if not self._read_all and self._reading is None and self._reads_on():
                 self._reading = asyncio.create_task(self._read_users())
                 self._reading.add_done_callback(lambda _: self._hungry.set())
             calls = self._draw(ahead - len(self._ready)) if len(self._ready) <= ahead // 2 else []
@@ -117,6 +118,10 @@ class Loop:
                 await self._hungry.wait()
         for _ in range(self._settings.llm_in_flight):
             self._arrivals.release()
+
+    def _reads_on(self) -> bool:
+        rendered = self._backlog.ready + sum(len(user.calls) for user in self._read)
+        return len(self._read) < USERS_AHEAD and rendered < RENDERED_AHEAD * self._settings.llm_in_flight
 
     async def _read_users(self) -> None:
         """Some more users with their first prompts rendered, off the event loop: it takes a while."""

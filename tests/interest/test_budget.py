@@ -256,6 +256,29 @@ def test_calls_that_were_claimed_and_not_asked_do_not_count_against_a_retry(
     assert first.calls + second.calls == 10 == sum(seen.prompts.values())
 
 
+def test_what_a_killed_try_had_claimed_is_not_left_running_by_its_retry(engine: Engine, settings: Settings) -> None:
+    """The budget may end the retry before it comes to a call that the killed try had claimed."""
+    users = {add_user(engine, "a", 9): 9}
+    with faulty(lambda *_: GOOD) as seen:
+        live = at(settings, seen)
+        learn(engine, live, run_id="dag", max_calls=4)
+        with engine.begin() as connection:  # as SIGKILL leaves it: claimed, nobody holds its lock
+            connection.execute(
+                text("INSERT INTO liber.llm_call"
+                     " (call_key, user_key, partition_no, kind, knowledge_version, state, run_id)"
+                     " SELECT 'claimed', user_key, 9, 'shift', knowledge_version, 'running', 'dag'"
+                     " FROM liber.llm_call LIMIT 1")
+            )  # fmt: skip
+        retry = learn(engine, live, run_id="dag", max_calls=5)
+        assert retry.calls == 1
+        assert rows(engine, "SELECT state::text, error FROM liber.llm_call WHERE call_key = 'claimed'") == [
+            ("failed", "interrupted: the process that had claimed it ended")
+        ]
+        learn(engine, live)
+    assert texts(engine) == expected(users)
+    assert set(seen.prompts.values()) == {1}
+
+
 def test_calls_set_aside_are_asked_again_when_told_to(engine: Engine, settings: Settings) -> None:
     users = {add_user(engine, "a", 3, size=1, titles=("Fargo", "Poison", "Heat")): 3}
     with faulty(lambda _, prompt: Reply(422, "{}") if "Poison" in prompt else GOOD) as seen:

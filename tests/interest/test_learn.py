@@ -1,13 +1,22 @@
 """Learning with the real embedded model: every question once, in order, resumable."""
 
+import asyncio
+import time
+from collections.abc import Iterator
+
 import pytest
 from sqlalchemy import Engine
 
 from liber_tasks.config import Settings
 from liber_tasks.errors import InputError
-from liber_tasks.interest import loop
+from liber_tasks.interest import inputs, ledger, loop
+from liber_tasks.interest.backlog import UserWork
+from liber_tasks.interest.budget import Account, Budget
 from liber_tasks.interest.learn import learn
+from liber_tasks.interest.prompts import knowledge_version
 from liber_tasks.interest.timeline import timeline
+from liber_tasks.interest.traces import Traces
+from liber_tasks.types import silent
 from tests.interest.data import add_user, expected, rows, texts
 from tests.interest.faults import GOOD, faulty
 
@@ -64,6 +73,28 @@ def test_a_shift_starts_as_soon_as_its_two_summaries_exist(engine: Engine, setti
         assert place - summaries[number + 1] <= 1 + loop.AHEAD
     first = list(seen.prompts)[shifts[0]]
     assert 'Earlier: "likes 0"\nLater: "likes 1"' in first
+
+
+@pytest.mark.parametrize(("calls", "most"), [(1, 1), (10, 2), (22, 3)])
+def test_users_are_read_as_far_as_calls_need_them(engine: Engine, settings: Settings, calls: int, most: int) -> None:
+    """Ten partitions and one call in flight: a user is enough until fewer calls are left than are rendered ahead."""
+    keys, read = [add_user(engine, f"u{n}", 10) for n in range(5)], []
+    knowledge = knowledge_version(settings)
+    ledger.name_version(engine, knowledge)
+
+    def users() -> Iterator[list[UserWork]]:
+        for key in keys:
+            read.append(key)
+            yield from inputs.work(engine, knowledge, [key])
+
+    with faulty(lambda *_: GOOD) as seen:
+        live = settings.model_copy(update={"llm_url": seen.url, "llm_in_flight": 1})
+        account = Account(Budget(calls=calls), time.monotonic)
+        books = ledger.Ledger(engine, knowledge, "run")
+        traces = Traces(live, "run", knowledge.version)
+        asyncio.run(loop.Loop(live, knowledge, users(), books, account, traces, calls, silent).go())
+    assert len(seen.times) == calls
+    assert len(read) <= most
 
 
 def test_the_call_budget_is_kept_and_the_next_run_continues(engine: Engine, settings: Settings) -> None:
