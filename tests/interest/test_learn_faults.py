@@ -41,7 +41,7 @@ def test_transient_faults_lose_and_repeat_nothing(engine: Engine, settings: Sett
     dice = random.Random(7)
     with faulty(lambda *_: dice.choice(TRANSIENT) if dice.random() < 0.3 else GOOD) as seen:
         for _ in range(5):
-            report = learn(engine, at(settings, seen.url))
+            report = learn(engine, at(settings, seen.url, llm_patience=20.0))
             if report.calls == 0:
                 break
     assert report.pending_summaries + report.pending_shifts == 0
