@@ -106,15 +106,14 @@ def test_a_killed_task_is_retried_and_goes_on_with_what_is_left_of_its_budget(
         run = there.api.finished("learn_interests", run_id)
     assert run.state == "success", there.api.failure(run)
     assert sorted(task["try_number"] for task in there.api.instances(run, "learn")) == [1, 2]
-    assert len(asked) == 16
-    assert 1 <= sum(asked.values()) - len(asked) <= IN_FLIGHT_OF_A_TASK
-    assert there.ledger(run) == {"done": 16}
+    assert 1 <= sum(asked.values()) - 16 <= IN_FLIGHT_OF_A_TASK  # what was in flight when the process died
+    assert there.ledger(run)["done"] == 16
     assert rows(there.engine, "SELECT 1 FROM liber.llm_call WHERE state = 'running'") == []
     with there.llm.watched() as asked_later:
         run = there.run("learn_interests")
     assert run.state == "success", there.api.failure(run)
     assert set(asked_later.values()) == {1}
-    assert not set(asked) & set(asked_later)
+    assert len(set(asked) & set(asked_later)) == len(asked) - 16  # in flight then, and the budget ended before them
     assert [tuple(row)[:3] for row in there.texts(version) if row.user_key in users] == expected(users)
     assert {key for key, _ in there.vectors(version)} >= set(users)
 
