@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from liber_tasks.binary_copy import copy_columns, write_columns
 from liber_tasks.config import Settings
 from liber_tasks.db import database_errors, query
+from liber_tasks.encoder.registry import try_register
 from liber_tasks.errors import InputError, LiberError
 from liber_tasks.types import Progress, silent
 
@@ -66,9 +67,14 @@ def encode(
     The PCA is fitted once, on texts of partitions sealed strictly before `fit_before`; where there are fewer than two,
     on all texts there are, and the encoder's `fitted_before` says so by being null. Later calls reuse it.
 
+    Each `BATCH` of partitions is committed, so a stopped run keeps what it has done and the next one goes on. Where
+    MLFLOW_TRACKING_URI is set, the frozen encoder is put into MLflow at the end; without an answer from there the
+    vectors stand all the same, and the next call tries again.
+
     Args:
         engine: LIBER database.
-        settings: `encoder`, `encoder_dimension`, `knowledge_version` (None: the one written last).
+        settings: `encoder`, `encoder_dimension`, `knowledge_version` (None: the one written last),
+            `mlflow_tracking_uri`.
         fit_before: end of the training period.
         refit: fit a new PCA, so a new encoder version; every partition is encoded anew beside the old vectors.
         progress: told about encoded texts.
@@ -109,6 +115,7 @@ def encode(
             bert = bert or _load(settings)
             vectors = _vectors(bert, frozen.projection, batch, progress)
             encoded += _store(engine, versions, batch, vectors)
+    try_register(engine, settings, frozen.version)
     return EncodeReport(
         frozen.version, knowledge_version, encoded, frozen.fitted_texts, frozen.projection.explained_variance,
         time.monotonic() - begun,
@@ -180,7 +187,7 @@ def _freeze(
                 break
         else:
             raise LiberError("Fewer than two texts exist: run `liber learn` for more users before `liber encode`.")
-    projection = Projection.fit(bert.embed(texts), identity["dimension"] // 2)
+    projection = Projection.fit(bert.embed(texts), identity["dimension"] // 2, knowledge_version)
     parts = (*identity.values(), projection.sha256)
     digest = hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:10]
     name = identity["model"].split("#")[0]

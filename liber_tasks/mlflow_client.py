@@ -1,0 +1,51 @@
+"""Talking to MLflow from a stage: a client that gives up within seconds, and failures a user can act on.
+
+mlflow is imported where it is used: importing this module costs a DAG file nothing.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from liber_tasks.config import Settings, environment
+from liber_tasks.errors import ServiceUnavailable
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+# MLflow's client would ask an absent server again for minutes, and parts of it ask nobody but the environment.
+PATIENCE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+
+
+@contextmanager
+def connected(settings: Settings) -> Iterator["MlflowClient"]:
+    """A client of tracking server and registry; its failures become one clear sentence.
+
+    Args:
+        settings: `mlflow_tracking_uri`.
+
+    Raises:
+        InputError: MLFLOW_TRACKING_URI is not set.
+        ServiceUnavailable: the server does not answer or refuses.
+    """
+    uri = settings.require("mlflow_tracking_uri")
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    with environment(PATIENCE | {"MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri}):
+        try:
+            yield MlflowClient(tracking_uri=uri, registry_uri=uri)
+        except (MlflowException, OSError) as error:
+            said = str(error)
+            if isinstance(error, OSError) or "API request to" in said or "Max retries" in said:
+                reason = "does not answer"
+            else:
+                reason = f"refuses ({said.splitlines()[0][:200]})"
+            raise ServiceUnavailable(
+                f"MLflow {reason} at {uri}: check MLFLOW_TRACKING_URI and the server, then run the command again."
+            ) from error

@@ -1,0 +1,2 @@
+-- Nearest: remove what an interrupted making left.
+DROP INDEX CONCURRENTLY IF EXISTS liber.:index_name
