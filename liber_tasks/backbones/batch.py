@@ -1,8 +1,26 @@
 """What every backbone reads: one batch of samples as tensors."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Numbers of values a model's embeddings are made for, "unknown" included."""
+
+    user: tuple[int, ...]  # of each column of Batch.user
+    items: int
+    lustra: int
+    genres: int  # G, columns of the multi-hot; there is no unknown one
+
+
+class Output(NamedTuple):
+    """What a backbone returns."""
+
+    logits: Tensor  # (B,) float32
+    auxiliary: Tensor | None = None  # scalar: a further loss to add while training (DIEN), already weighted
 
 
 @dataclass(frozen=True)
@@ -20,9 +38,16 @@ class Batch:
     history_mask: Tensor  # (B, L) bool: True where there is a behaviour
     entry_item: Tensor  # (E,) int64: item id
     entry_genres: Tensor  # (E, G) float32, as `genres`
-    entry_sign: Tensor  # (E,) int64: 0 disliked, 1 liked, 2 not rated
+    entry_response: Tensor  # (E,) int64: 0 to 4: rated with 1 to 5 stars; 5: not rated
     memory: Tensor  # (B, P, d) float32: r_1..r_j (paper, Eq. 4), oldest first
     memory_mask: Tensor  # (B, P) bool: True where there is a partition
+    dense: Tensor  # (B, F) float32: numbers known before the sample, not standardised; F may be 0
+    candidate: Tensor  # (B, v) float32: the candidate's text vector; v = 0 where no option reads it
+    profile: (
+        Tensor  # (B, Q, 2, v) float32: mean vector of what was disliked, liked in each closed partition; Q may be 0
+    )
+    profile_mask: Tensor  # (B, Q, 2) bool: True where a partition has any
+    negatives: Tensor | None = None  # (B, L) int64, entry of an item drawn from those seen before; training only
 
     def __len__(self) -> int:
         return len(self.user)

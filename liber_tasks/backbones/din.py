@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from liber_tasks.backbones.batch import Batch
+from liber_tasks.backbones.activations import PReLU
+from liber_tasks.backbones.batch import Batch, Output, Sizes
 from liber_tasks.backbones.layers import MLP, FieldEmbedding, ItemEmbedding, embedding
-from liber_tasks.backbones.vocabulary import SIGNS
+from liber_tasks.backbones.rows import take
+from liber_tasks.backbones.vocabulary import RESPONSES
 
 
 class AttentionUnit(nn.Module):
@@ -23,7 +25,7 @@ class AttentionUnit(nn.Module):
         """`dimension`: of candidate and history vectors."""
         super().__init__()
         self.first = nn.Linear(4 * dimension, hidden)
-        self.activation = nn.PReLU()
+        self.activation = PReLU()
         self.second = nn.Linear(hidden, 1)
 
     def forward(self, query: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
@@ -42,30 +44,28 @@ class DIN(nn.Module):
 
     def __init__(
         self,
-        user_sizes: Sequence[int],
-        items: int,
-        lustra: int,
-        genres: int,
+        sizes: Sizes,
         embedding_size: int = 32,
         hidden: Sequence[int] = (200, 80),
         dropout: float = 0.0,
+        extra: int = 0,
     ) -> None:
-        """Sizes are numbers of values, "unknown" included; `genres` is the width of the multi-hot."""
+        """`extra`: number of further features (paper, Eq. 7)."""
         super().__init__()
-        self.user = FieldEmbedding(user_sizes, embedding_size)
-        self.item = ItemEmbedding(items, genres, embedding_size)
-        self.lustrum = embedding(lustra, embedding_size)
-        self.sign = embedding(SIGNS, self.item.out_features)
+        self.user = FieldEmbedding(sizes.user, embedding_size)
+        self.item = ItemEmbedding(sizes.items, sizes.genres, embedding_size)
+        self.lustrum = embedding(sizes.lustra, embedding_size)
+        self.response = embedding(RESPONSES, self.item.out_features)
         self.attention = AttentionUnit(self.item.out_features)
         width = self.user.out_features + 2 * self.item.out_features + embedding_size
-        self.mlp = MLP(width, hidden, dropout)
+        self.mlp = MLP(width + extra, hidden, dropout)
 
-    def forward(self, batch: Batch, extra: Tensor | None = None) -> Tensor:
-        """Logits (B,). `extra` (B, E): further features, after `self.mlp.widen(E)` (paper, Eq. 7)."""
+    def forward(self, batch: Batch, extra: Tensor | None = None) -> Output:
+        """Logits (B,). `extra` (B, E): further features (paper, Eq. 7)."""
         candidate = self.item(batch.item[:, 0], batch.genres)
-        entries = self.item(batch.entry_item, batch.entry_genres) + self.sign(batch.entry_sign)
-        interest = self.attention(candidate, nn.functional.embedding(batch.history, entries), batch.history_mask)
+        entries = self.item(batch.entry_item, batch.entry_genres) + self.response(batch.entry_response)
+        interest = self.attention(candidate, take(entries, batch.history), batch.history_mask)
         features = [self.user(batch.user), candidate, self.lustrum(batch.item[:, 1]), interest]
         if extra is not None:
             features.append(extra)
-        return self.mlp(torch.cat(features, dim=-1))
+        return Output(self.mlp(torch.cat(features, dim=-1)))

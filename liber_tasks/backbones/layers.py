@@ -6,6 +6,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from liber_tasks.backbones.activations import Dropout, PReLU
+
 EMBEDDING_SPREAD = 0.05  # standard deviation of fresh embeddings
 
 
@@ -58,19 +60,9 @@ class MLP(nn.Module):
         super().__init__()
         widths = [in_features, *hidden]
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
-        self.activations = nn.ModuleList(nn.PReLU() for _ in hidden)
-        self.dropout = nn.Dropout(dropout)
+        self.activations = nn.ModuleList(PReLU() for _ in hidden)
+        self.dropout = Dropout(dropout)
         self.out = nn.Linear(widths[-1], 1)
-
-    def widen(self, extra: int) -> None:
-        """Accept `extra` further input columns, whose weights start at zero: the function is unchanged at first."""
-        narrow: nn.Linear = self.hidden[0]  # type: ignore[assignment]
-        wide = nn.Linear(narrow.in_features + extra, narrow.out_features)
-        with torch.no_grad():
-            wide.weight[:, : narrow.in_features] = narrow.weight
-            wide.weight[:, narrow.in_features :] = 0
-            wide.bias.copy_(narrow.bias)
-        self.hidden[0] = wide
 
     def forward(self, inputs: Tensor) -> Tensor:
         """`inputs` (B, in_features) to (B,)."""

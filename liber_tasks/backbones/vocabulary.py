@@ -11,9 +11,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 POSITIVE_ABOVE = 3.0  # a rating above this is a positive sample (paper, section 4.1.1)
-DISLIKED, LIKED, UNRATED = 0, 1, 2  # signs of a behaviour in a history
-SIGNS = 3
+RATING_BOUNDS = (1.5, 2.5, POSITIVE_ABOVE, 4.5)  # between the five levels of a rating
+LEVELS = len(RATING_BOUNDS) + 1
+LIKED_FROM = 3  # the first level of a positive sample
+UNRATED = LEVELS  # response of a behaviour without a rating
+RESPONSES = LEVELS + 1
 MAX_HISTORY = 50  # latest behaviours that a model sees
+MAX_PAST = 200  # latest behaviours that dense features are made of
 MAX_PARTITIONS = 32  # latest sealed partitions that it sees
 AGE_BOUNDS = (18, 25, 35, 45, 50, 56)  # MovieLens' own age groups
 
@@ -80,11 +84,3 @@ def lustrum(year: object) -> str:
     """The five years a year lies in, as a vocabulary key; empty when it is missing."""
     value = number(year)
     return "" if value is None else str(int(value // 5))
-
-
-def sign(rating: object) -> int:
-    """Sign of a history position: what its rating says, or that there is none."""
-    value = number(rating)
-    if value is None:
-        return UNRATED
-    return LIKED if value > POSITIVE_ABOVE else DISLIKED

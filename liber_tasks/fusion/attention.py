@@ -41,3 +41,52 @@ class SelfAttentionPooling(nn.Module):
         memory, mask = memory[known], mask[known]  # most users of a young system have no partition yet
         values = self.weights(memory, mask).unsqueeze(1) @ self.value(memory)
         return fused.index_put((known.nonzero().squeeze(1),), values.squeeze(1))
+
+
+class MeanPooling(nn.Module):
+    """The mean of the real partitions' vectors, projected: self-attention left out (paper, Figure 4)."""
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        """As in `SelfAttentionPooling`."""
+        super().__init__()
+        self.value = nn.Linear(in_features, out_features, bias=False)
+        self.nothing = nn.Parameter(torch.zeros(out_features))
+
+    def weights(self, memory: Tensor, mask: Tensor) -> Tensor:
+        """Share of each partition in the fused vector, (B, P)."""
+        return mask / mask.sum(dim=1, keepdim=True).clamp(min=1)
+
+    def forward(self, memory: Tensor, mask: Tensor) -> Tensor:
+        """As in `SelfAttentionPooling`."""
+        pooled = (self.weights(memory, mask).unsqueeze(1) @ memory).squeeze(1)
+        return torch.where(mask.any(dim=1, keepdim=True), self.value(pooled), self.nothing)
+
+
+class TargetAttention(nn.Module):
+    """The candidate's text vector attends to the partitions' vectors, to disliked and liked ones apart.
+
+    a = softmax(c Wq (R Wk)^T / sqrt(d)) over real partitions, pooled = a R Wv, for each of the two. A user without any
+    gets a learned vector, which starts at zero. Beyond the paper: a pooled vector that does not see the candidate
+    cannot say whether it fits.
+    """
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        """`in_features`: v, length of item and profile vectors; `out_features`: d, length of each result."""
+        super().__init__()
+        self.query = nn.Linear(in_features, 2 * out_features, bias=False)
+        self.key = nn.Linear(in_features, 2 * out_features, bias=False)
+        self.value = nn.Linear(in_features, out_features, bias=False)
+        self.nothing = nn.Parameter(torch.zeros(2, out_features))
+
+    def forward(self, candidate: Tensor, profile: Tensor, mask: Tensor) -> Tensor:
+        """`candidate` (B, v), `profile` (B, Q, 2, v), `mask` (B, Q, 2) bool, to (B, 2 * d)."""
+        size = self.nothing.shape[1]
+        query = self.query(candidate).unflatten(-1, (2, size))
+        # (c Wq) . (R Wk) = ((c Wq) Wk^T) . R: one product with R as it is, not one projection of each partition
+        kernel = torch.einsum("bsd,sdv->bsv", query, self.key.weight.unflatten(0, (2, size)))
+        scores = torch.einsum("bsv,bqsv->bsq", kernel, profile) / math.sqrt(size)
+        real = mask.transpose(1, 2)
+        some = real.any(dim=-1, keepdim=True)
+        attention = torch.softmax(scores.masked_fill(~real & some, -math.inf), dim=-1) * real
+        attended = self.value(torch.einsum("bsq,bqsv->bsv", attention, profile))
+        return torch.where(some, attended, self.nothing).flatten(1)

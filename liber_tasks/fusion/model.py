@@ -2,18 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from liber_tasks.backbones.din import DIN
+from liber_tasks.backbones.batch import Sizes
+from liber_tasks.backbones.by_name import BACKBONES
 from liber_tasks.backbones.vocabulary import AGE_BOUNDS, Vocabulary
 from liber_tasks.errors import InputError
 from liber_tasks.fusion.combine import LiberModel
+from liber_tasks.fusion.options import FUSED, check_options
 
-Memory = Literal["none", "liber"]
-BACKBONES: dict[str, Callable[..., Any]] = {"din": DIN}
-FORMAT = 1  # of saved models; raised when older weights or configurations no longer fit
+FORMAT = 3  # of saved models; raised when older weights or configurations no longer fit
 
 
 @dataclass(frozen=True)
@@ -21,18 +22,29 @@ class ModelConfig:
     """Everything a model's shape and its inputs depend on, besides the vocabulary."""
 
     backbone: str
-    memory: Memory
-    vector_size: int  # length of r_j; 0 without memory
-    max_history: int  # behaviours before the sample
+    options: tuple[str, ...]  # names in `fusion.options`; none: the bare backbone
+    vector_size: int  # d, length of r_j; 0 where no option reads it
+    profile_size: int  # v, length of item and profile vectors; 0 where no option reads them
+    dense: tuple[str, ...]  # columns of Batch.dense
+    max_history: int  # behaviours before the sample that the backbone reads
+    max_past: int  # likewise, that dense features are made of; 0 where none is
     max_partitions: int  # partitions sealed before the sample
     embedding_size: int = 32
     hidden: tuple[int, ...] = (200, 80)
     dropout: float = 0.0
     format: int = FORMAT
 
+    def __post_init__(self) -> None:
+        check_options(self.options)
+
+    @property
+    def reads_vectors(self) -> bool:
+        """Whether the model reads r_1..r_j."""
+        return bool(FUSED & set(self.options))
+
     def to_dict(self) -> dict[str, Any]:
         """The configuration as JSON types."""
-        return {**asdict(self), "hidden": list(self.hidden)}
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "ModelConfig":
@@ -46,19 +58,25 @@ class ModelConfig:
                 f"The model has format {values.get('format')}, this code reads {FORMAT}: "
                 "train it again with `liber train`."
             )
-        return cls(**{**values, "hidden": tuple(values["hidden"])})
+        read: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
+        return cls(**read)
 
 
-def build(config: ModelConfig, vocabulary: Vocabulary) -> nn.Module:
-    """The model with fresh weights; `forward(batch)` gives logits (B,).
+def build(config: ModelConfig, vocabulary: Vocabulary) -> LiberModel:
+    """The model with fresh weights; `forward(batch)` gives `Output`.
+
+    Whatever the options, one state of torch's random numbers gives the backbone the same weights, and what the options
+    add weighs nothing at first: the model starts as its bare backbone.
 
     Raises:
         InputError: the backbone is not known; lists those that are.
     """
     if config.backbone not in BACKBONES:
         raise InputError(f"There is no backbone {config.backbone!r}: choose one of {', '.join(sorted(BACKBONES))}.")
-    backbone = BACKBONES[config.backbone](
-        user_sizes=(
+    sizes = Sizes(
+        user=(
             len(vocabulary.users) + 1,
             len(AGE_BOUNDS) + 2,
             len(vocabulary.genders) + 1,
@@ -67,10 +85,30 @@ def build(config: ModelConfig, vocabulary: Vocabulary) -> nn.Module:
         items=len(vocabulary.items) + 1,
         lustra=len(vocabulary.lustra) + 1,
         genres=len(vocabulary.genres),
-        embedding_size=config.embedding_size,
-        hidden=config.hidden,
-        dropout=config.dropout,
     )
-    if config.memory == "none":
-        return backbone
-    return LiberModel(backbone, config.vector_size, config.embedding_size)
+    make: Callable[..., Any] = BACKBONES[config.backbone]
+    shape = {"embedding_size": config.embedding_size, "hidden": config.hidden, "dropout": config.dropout}
+    bare = make(sizes, **shape)
+
+    def extended(extra: int) -> nn.Module:
+        if not extra:
+            return bare
+        wide = make(sizes, **shape, extra=extra)
+        start_as(wide, bare.state_dict())
+        return wide
+
+    return LiberModel(
+        extended, config.options, config.vector_size, config.profile_size, len(config.dense), config.embedding_size
+    )
+
+
+@torch.no_grad()
+def start_as(wide: nn.Module, bare: dict[str, Tensor]) -> None:
+    """Give a model with further inputs the weights of the one without: leading slices copied, the rest of them zero.
+
+    Tensors that only the wide model has keep their own start, which its author has to make one that adds nothing.
+    """
+    for name, weight in wide.state_dict().items():
+        if name in bare:
+            weight.zero_()
+            weight[tuple(slice(n) for n in bare[name].shape)] = bare[name]

@@ -4,11 +4,14 @@ from dataclasses import fields, replace
 
 import torch
 
-from liber_tasks.backbones.batch import Batch
+from liber_tasks.backbones.batch import Batch, Sizes
 from liber_tasks.backbones.vocabulary import Vocabulary
-from liber_tasks.fusion.model import Memory, ModelConfig
+from liber_tasks.fusion.model import ModelConfig
 
 USERS, ITEMS, GENRES, LUSTRA, VECTOR = 5, 7, 4, 3, 6
+DENSE, TEXT, PROFILES = 2, 3, 2  # F, v, Q of Batch
+ENTRIES = 9
+SIZES = Sizes(user=(USERS + 1, 8, 3, 3), items=ITEMS + 1, lustra=LUSTRA + 1, genres=GENRES)
 
 
 def vocabulary() -> Vocabulary:
@@ -23,34 +26,51 @@ def vocabulary() -> Vocabulary:
     )
 
 
-def config(memory: Memory = "liber") -> ModelConfig:
-    return ModelConfig("din", memory, VECTOR if memory == "liber" else 0, 5, 3, embedding_size=4, hidden=(8, 5))
+def config(memory: str = "liber", backbone: str = "din") -> ModelConfig:
+    """`memory`: "none", the bare backbone, or "liber", with the paper's fusion."""
+    options = ("pooled",) if memory == "liber" else ()
+    return ModelConfig(
+        backbone=backbone,
+        options=options,
+        vector_size=VECTOR if options else 0,
+        profile_size=0,
+        dense=(),
+        max_history=5,
+        max_past=0,
+        max_partitions=3,
+        embedding_size=4,
+        hidden=(8, 5),
+    )
 
 
 def random_batch(rows: int = 6, history: int = 5, partitions: int = 3, seed: int = 0) -> Batch:
-    """Row 0 has no history and no partition; the last row has all of both."""
+    """Row 0 has no history and no partition; the last row has all of both. Negatives are there as in training."""
     g = torch.Generator().manual_seed(seed)
-    entries = 9
     lengths = torch.linspace(0, history, rows).round().long()
     counts = torch.linspace(0, partitions, rows).round().long()
     mask = torch.arange(partitions).expand(rows, -1) >= partitions - counts.unsqueeze(1)
-    genres = torch.rand(rows + entries, GENRES, generator=g).round()
+    genres = torch.rand(rows + ENTRIES, GENRES, generator=g).round()
     genres = genres / genres.sum(1, keepdim=True).clamp(min=1)
     return Batch(
-        user=torch.stack([torch.randint(0, size, (rows,), generator=g) for size in (USERS + 1, 8, 3, 3)], dim=1),
+        user=torch.stack([torch.randint(0, size, (rows,), generator=g) for size in SIZES.user], dim=1),
         item=torch.stack([torch.randint(0, size, (rows,), generator=g) for size in (ITEMS + 1, LUSTRA + 1)], dim=1),
         genres=genres[:rows],
-        history=torch.randint(0, entries, (rows, history), generator=g),
+        history=torch.randint(0, ENTRIES, (rows, history), generator=g),
         history_mask=torch.arange(history).expand(rows, -1) >= history - lengths.unsqueeze(1),
-        entry_item=torch.randint(0, ITEMS + 1, (entries,), generator=g),
+        entry_item=torch.randint(0, ITEMS + 1, (ENTRIES,), generator=g),
         entry_genres=genres[rows:],
-        entry_sign=torch.randint(0, 3, (entries,), generator=g),
+        entry_response=torch.randint(0, 6, (ENTRIES,), generator=g),
         memory=torch.randn(rows, partitions, VECTOR, generator=g) * mask.unsqueeze(-1),
         memory_mask=mask,
+        dense=torch.randn(rows, DENSE, generator=g),
+        candidate=torch.randn(rows, TEXT, generator=g),
+        profile=torch.randn(rows, PROFILES, 2, TEXT, generator=g),
+        profile_mask=torch.rand(rows, PROFILES, 2, generator=g) < torch.linspace(0, 1, rows)[:, None, None],
+        negatives=torch.randint(0, ENTRIES, (rows, history), generator=g),
     )
 
 
 def select(batch: Batch, rows: list[int]) -> Batch:
     """Some rows of a batch; the entries stay."""
-    kept = {f.name: getattr(batch, f.name)[rows] for f in fields(batch) if not f.name.startswith("entry")}
-    return replace(batch, **kept)
+    kept = {f.name: getattr(batch, f.name) for f in fields(batch) if not f.name.startswith("entry")}
+    return replace(batch, **{name: None if value is None else value[rows] for name, value in kept.items()})

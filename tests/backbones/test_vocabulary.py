@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from liber_tasks.backbones.vocabulary import DISLIKED, LIKED, UNRATED, Vocabulary, age_bucket, lustrum, sign
+from liber_tasks.backbones.vocabulary import Vocabulary, age_bucket, lustrum
 from tests.backbones.batches import vocabulary
 
 
@@ -15,11 +15,6 @@ def test_what_is_unknown_or_missing_has_index_zero() -> None:
 @pytest.mark.parametrize(("age", "bucket"), [(17, 1), (18, 2), ("24", 2), (55.5, 6), (56, 7), (math.nan, 0), ("", 0)])
 def test_ages_fall_into_movielens_groups(age: object, bucket: int) -> None:
     assert age_bucket(age) == bucket
-
-
-@pytest.mark.parametrize(("rating", "expected"), [(3, DISLIKED), (3.5, LIKED), (None, UNRATED), (math.nan, UNRATED)])
-def test_a_rating_above_three_is_liked(rating: object, expected: int) -> None:
-    assert sign(rating) == expected
 
 
 def test_five_years_share_a_bucket() -> None:

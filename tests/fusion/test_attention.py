@@ -1,11 +1,11 @@
-"""Self-attention pooling against the paper's Eq. 5 and 6, one user at a time."""
+"""Attention over partitions against its formulas, one user at a time."""
 
 import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liber_tasks.fusion.attention import SelfAttentionPooling
+from liber_tasks.fusion.attention import MeanPooling, SelfAttentionPooling, TargetAttention
 
 
 def _layer(seed: int = 0, d_in: int = 5, d: int = 3) -> SelfAttentionPooling:
@@ -69,3 +69,64 @@ def test_gradients_are_finite_and_reach_every_weight_with_users_of_every_kind() 
 def test_the_order_of_partitions_does_not_matter() -> None:
     layer, (memory, mask) = _layer(), _memory([4], 4)
     torch.testing.assert_close(layer(memory.flip(1), mask), layer(memory, mask))
+
+
+def test_the_mean_is_that_of_real_partitions_projected() -> None:
+    torch.manual_seed(0)
+    layer, (memory, mask) = MeanPooling(5, 3), _memory([0, 1, 3], 4)
+    torch.nn.init.normal_(layer.nothing)
+    pooled = layer(memory, mask)
+    torch.testing.assert_close(pooled[0], layer.nothing)
+    for row in (1, 2):
+        torch.testing.assert_close(pooled[row], layer.value.weight @ memory[row][mask[row]].mean(dim=0))
+
+
+def _target(seed: int = 0, v: int = 5, d: int = 3) -> TargetAttention:
+    torch.manual_seed(seed)
+    layer = TargetAttention(v, d)
+    torch.nn.init.normal_(layer.nothing)
+    return layer
+
+
+def _slow_target(layer: TargetAttention, candidate: np.ndarray, vectors: list[np.ndarray]) -> np.ndarray:
+    """softmax(c Wq (R Wk)^T / sqrt(d)) R Wv for disliked, then for liked vectors R of one user."""
+    value = layer.value.weight.detach().double().numpy()
+    d = len(value)
+    found = []
+    for side, rows in enumerate(vectors):
+        query, key = (w.weight.detach().double().numpy()[side * d : (side + 1) * d] for w in (layer.query, layer.key))
+        scores = np.exp([(query @ candidate) @ (key @ row) / np.sqrt(d) for row in rows])
+        attended = [s / scores.sum() * (value @ row) for s, row in zip(scores, rows, strict=True)]
+        found.append(sum(attended) if len(rows) else layer.nothing[side].detach().double().numpy())
+    return np.concatenate(found)
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=st.integers(1, 5), partitions=st.integers(0, 4), seed=st.integers(0, 1000))
+def test_target_attention_compares_the_candidate_with_real_vectors_only(rows: int, partitions: int, seed: int) -> None:
+    layer, generator = _target(seed), torch.Generator().manual_seed(seed)
+    candidate, profile = (torch.randn(rows, *shape, generator=generator) for shape in ((5,), (partitions, 2, 5)))
+    mask = torch.rand(rows, partitions, 2, generator=generator) < 0.6
+    expected = [
+        _slow_target(
+            layer,
+            candidate[row].double().numpy(),
+            [profile[row, mask[row, :, side], side].double().numpy() for side in (0, 1)],
+        )
+        for row in range(rows)
+    ]
+    found = layer(candidate, profile, mask)
+    np.testing.assert_allclose(found.detach().numpy(), expected, rtol=1e-4, atol=1e-5)
+    found.sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in layer.parameters())
+
+
+def test_liked_and_disliked_vectors_do_not_meet() -> None:
+    layer, generator = _target(), torch.Generator().manual_seed(0)
+    candidate, profile = torch.randn(1, 5, generator=generator), torch.randn(1, 3, 2, 5, generator=generator)
+    mask = torch.ones(1, 3, 2, dtype=torch.bool)
+    moved = profile.clone()
+    moved[:, :, 1] += 1  # liked
+    before, after = layer(candidate, profile, mask), layer(candidate, moved, mask)
+    torch.testing.assert_close(after[:, :3], before[:, :3], rtol=0, atol=0)
+    assert (after[:, 3:] != before[:, 3:]).any()

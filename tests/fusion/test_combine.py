@@ -1,25 +1,36 @@
 from dataclasses import replace
 
+import pytest
 import torch
 from safetensors.torch import load, save
 
 from liber_tasks.fusion.combine import LiberModel
 from liber_tasks.fusion.model import build
-from tests.backbones.batches import config, random_batch, select, vocabulary
+from liber_tasks.fusion.options import DENSE as OF_DENSE
+from liber_tasks.fusion.options import MEAN, OPTIONS, POOLED, PROFILE
+from tests.backbones.batches import DENSE, TEXT, VECTOR, config, random_batch, select, vocabulary
+
+EVERY = tuple(name for name in OPTIONS if name != MEAN)  # the two poolings exclude each other
+DENSE_NAMES = tuple(f"{PROFILE}.{n}" for n in range(DENSE))
 
 
-def _models() -> tuple[torch.nn.Module, LiberModel]:
-    torch.manual_seed(3)
-    base = build(config("none"), vocabulary()).eval()
-    torch.manual_seed(3)
-    liber = build(config("liber"), vocabulary()).eval()
-    assert isinstance(liber, LiberModel)
-    return base, liber
+def _model(*options: str, seed: int = 3) -> LiberModel:
+    torch.manual_seed(seed)
+    sizes = {"vector_size": VECTOR, "profile_size": TEXT, "dense": DENSE_NAMES if set(options) & set(OF_DENSE) else ()}
+    return build(replace(config("none"), options=options, **sizes), vocabulary()).eval()
 
 
-def test_a_fresh_model_with_memory_is_the_backbone() -> None:
-    base, liber = _models()
-    torch.testing.assert_close(liber(random_batch()), base(random_batch()))
+def _models(*options: str) -> tuple[LiberModel, LiberModel]:
+    return _model(), _model(*(options or (POOLED,)))
+
+
+each_option = pytest.mark.parametrize("options", [(name,) for name in OPTIONS] + [EVERY], ids="+".join)
+
+
+@each_option
+def test_a_fresh_model_with_memory_is_the_backbone(options: tuple[str, ...]) -> None:
+    base, liber = _models(*options)
+    torch.testing.assert_close(liber(random_batch()).logits, base(random_batch()).logits)
 
 
 def test_without_any_partition_training_leaves_the_memory_inert() -> None:
@@ -29,9 +40,9 @@ def test_without_any_partition_training_leaves_the_memory_inert() -> None:
         optimizer = torch.optim.SGD(model.parameters(), 0.1)
         for _ in range(3):
             optimizer.zero_grad()
-            model(batch).square().sum().backward()
+            model(batch).logits.square().sum().backward()
             optimizer.step()
-    torch.testing.assert_close(liber(random_batch()), base(random_batch()))
+    torch.testing.assert_close(liber(random_batch()).logits, base(random_batch()).logits)
 
 
 def test_the_fused_vector_is_one_more_input_of_the_mlp() -> None:
@@ -49,23 +60,45 @@ def test_memory_changes_the_score_once_its_columns_have_weight() -> None:
     torch.nn.init.normal_(liber.backbone.mlp.hidden[0].weight)  # type: ignore[attr-defined]
     batch = random_batch()
     moved = replace(batch, memory=2 * batch.memory)
-    changed = (liber(moved) - liber(batch)).abs() > 1e-7
+    changed = (liber(moved).logits - liber(batch).logits).abs() > 1e-7
     assert changed.tolist() == batch.memory_mask.any(dim=1).tolist()
 
 
-def test_a_sample_scores_the_same_alone_and_in_any_batch() -> None:
-    _, liber = _models()
+@each_option
+def test_a_sample_scores_the_same_alone_and_in_any_batch(options: tuple[str, ...]) -> None:
+    _, liber = _models(*options)
     torch.nn.init.normal_(liber.backbone.mlp.hidden[0].weight)  # type: ignore[attr-defined]
     batch = random_batch()
-    alone = torch.cat([liber(select(batch, [row])) for row in range(len(batch))])
-    torch.testing.assert_close(alone, liber(batch))
+    alone = torch.cat([liber(select(batch, [row])).logits for row in range(len(batch))])
+    torch.testing.assert_close(alone, liber(batch).logits)
 
 
-def test_saved_and_loaded_weights_score_the_same() -> None:
-    _, liber = _models()
-    liber.scale.fill_(3.0)
+@each_option
+def test_a_gradient_reaches_every_parameter(options: tuple[str, ...]) -> None:
+    _, liber = _models(*options)
+    for parameter in liber.parameters():
+        torch.nn.init.normal_(parameter)
+    liber(random_batch(rows=24)).logits.square().sum().backward()
+    assert [name for name, p in liber.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
+
+
+def test_dense_features_are_standardised_by_what_training_saw() -> None:
+    _, liber = _models(PROFILE)
+    batch = random_batch()
+    torch.nn.init.normal_(liber.backbone.mlp.hidden[0].weight)  # type: ignore[attr-defined, union-attr, index]
+    scaled = replace(batch, dense=batch.dense * 5 + 2)
+    before = liber(batch).logits
+    liber.dense_mean.fill_(2.0)
+    liber.dense_scale.fill_(1 / 5)
+    torch.testing.assert_close(liber(scaled).logits, before)
+
+
+@each_option
+def test_saved_and_loaded_weights_score_the_same(options: tuple[str, ...]) -> None:
+    _, liber = _models(*options)
+    for buffer in (liber.scale, liber.dense_mean, liber.dense_scale):
+        buffer.fill_(3.0)
     torch.nn.init.normal_(liber.backbone.mlp.hidden[0].weight)  # type: ignore[attr-defined]
-    torch.manual_seed(9)
-    other = build(config("liber"), vocabulary()).eval()
+    other = _model(*options, seed=9)
     other.load_state_dict(load(save(liber.state_dict())))
-    torch.testing.assert_close(other(random_batch()), liber(random_batch()), rtol=0, atol=0)
+    torch.testing.assert_close(other(random_batch()).logits, liber(random_batch()).logits, rtol=0, atol=0)
