@@ -2,14 +2,15 @@
 
 import sys
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from liber_tasks import cli_learn, db, learning
+from liber_tasks import cli_learn, cli_model, cli_train, cli_vectors, db, learning
 from liber_tasks.cli_efficiency import efficiency
+from liber_tasks.cli_evaluate import evaluate
 from liber_tasks.cli_knowledge import knowledge
 from liber_tasks.cli_output import line_progress, moment, plain, show
 from liber_tasks.config import settings
@@ -17,7 +18,7 @@ from liber_tasks.errors import InputError, LiberError
 
 app = typer.Typer(
     help="LIBER: lifelong user behaviour modelling with large language models.\n\n"
-    "Stages in order: init-db, ingest, seal, learn, encode, train, score; readout for A/B tests. "
+    "Stages in order: init-db, ingest, seal, learn, encode, train, promote, score; readout for A/B tests. "
     "Each is safe to run again: what is done is not done twice.",
     no_args_is_help=True,
     add_completion=False,
@@ -43,13 +44,6 @@ class Format(StrEnum):
     parquet = "parquet"
     movielens = "movielens"
     amazon = "amazon"
-
-
-class Memory(StrEnum):
-    """Whether the model gets the long-term memory vector."""
-
-    liber = "liber"
-    none = "none"
 
 
 class CutModel(StrEnum):
@@ -160,38 +154,12 @@ def encode(
     show(learning.encode(settings(), line_progress()), as_json)
 
 
-@app.command()
-def train(
-    backbone: Annotated[str | None, typer.Option(help="Default: LIBER_BACKBONE.")] = None,
-    memory: Annotated[list[Memory] | None, typer.Option(help="Variant; repeat for more. Default: both.")] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Paired seeds. Default: LIBER_SEEDS.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Train without and with memory, evaluate, register the model with memory in MLflow."""
-    from liber_tasks.training.train import train as train_pairs
-
-    chosen = set(memory or Memory)
-    variants: list[Literal["none", "liber"]] = [name for name in ("none", "liber") if Memory(name) in chosen]
-    chosen_texts = learning.with_version(settings()) if "liber" in variants else settings()
-    report = train_pairs(db.connect(settings()), chosen_texts, backbone=backbone or settings().backbone,
-                         memory=variants, seeds=seeds or settings().seeds, register="liber" in variants,
-                         progress=line_progress())  # fmt: skip
-    show(report, as_json)
-
-
-@app.command()
-def score(
-    user: Annotated[str, typer.Argument(help="User id.")],
-    items: Annotated[list[str], typer.Argument(help="Candidate item ids.")],
-    at: Annotated[str | None, typer.Option(help="ISO 8601 with zone. Default: all the user's past.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Score candidates for a user with the registered champion model."""
-    from liber_tasks.serving.score import score as score_items
-
-    until = moment("--at", at) if at else None
-    scores = score_items(db.connect(settings()), settings(), user, items, at=until)
-    show({"user_id": user, "scores": scores}, as_json)
+app.command()(cli_train.train)
+app.command()(cli_train.score)
+app.command()(cli_model.promote)
+app.command()(cli_model.rollback)
+app.command()(evaluate)
+app.command()(cli_vectors.nearest)
 
 
 @app.command()

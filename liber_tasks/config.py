@@ -118,6 +118,13 @@ class Settings(BaseSettings):
     backbone: str = "din"
     train_share: float = Field(0.9, gt=0, lt=1, description="earliest share of behaviours that trains; the rest tests")
     seeds: int = Field(3, ge=1, description="paired seeds a comparison is repeated with")
+    model_options: str = Field(
+        "pooled", description="what the model with memory reads: names of fusion.options, commas between several"
+    )
+    checkpoints: Path | None = Field(
+        None, description="folder for the state of unfinished training; empty: var/checkpoints, in Airflow's tasks none"
+    )
+    search_tasks: int = Field(2, ge=1, description="candidates of a grid that a DAG run trains at once")
     model_name: str = Field("liber-ctr", description="registered model in MLflow")
 
     # Local stack: ports on 127.0.0.1

@@ -30,6 +30,9 @@ print(json.dumps({
         "described": [k for k, p in dag.params.items() if p.description],
         "owners": [task.owner for task in dag.tasks], "retries": [task.retries for task in dag.tasks],
         "pools": {task.task_id: [task.pool, task.pool_slots] for task in dag.tasks},
+        "after": {task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks},
+        "mapped": [task.task_id for task in dag.tasks if task.is_mapped],
+        "unanswered": {task.task_id: task.defaults for task in dag.tasks if hasattr(task, "response_timeout")},
     } for dag in dags],
 }))
 """
@@ -88,3 +91,20 @@ def test_llm_calls_run_in_their_pool_with_a_slot_for_each_call_in_flight(inspect
     in_pool = {task: slots for task, (pool, slots) in dag["pools"].items() if pool == "llm"}
     learns = dag["id"] in ("learn_interests", "backfill_knowledge")
     assert in_pool == ({"learn": 3} if learns else {})  # 9 calls in flight over 3 tasks
+
+
+def test_only_an_approval_moves_the_champion(inspected: dict[str, Any]) -> None:
+    (dag,) = inspected["dags"]
+    promotes = dag["id"] == "promote_ctr"
+    assert dag["unanswered"] == ({"approve": ["Reject"]} if promotes else {})  # silence is no yes
+    assert ("approve" in dag["after"].get("promote", [])) == promotes
+    uses = {word for word in ("promote(", "rollback(") if f"promotion.{word}" in inspected["file"].read_text()}
+    assert uses == ({"promote("} if promotes else set())
+
+
+def test_training_tries_candidates_before_it_compares(inspected: dict[str, Any]) -> None:
+    (dag,) = inspected["dags"]
+    chain = {"candidates": [], "fit_candidate": ["candidates"], "choose": ["fit_candidate"], "train": ["choose"]}
+    trains = dag["id"] == "train_ctr"
+    assert (dag["after"] == chain) == trains
+    assert (dag["mapped"] == ["fit_candidate"]) == trains

@@ -12,6 +12,7 @@ from liber_tasks.errors import LiberError, ServiceUnavailable
 from liber_tasks.local.environment import Stack
 
 FINISHED = ("success", "failed")
+WAITING = "awaiting_input"  # state of a task that a person has to answer
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,16 @@ class AirflowApi:
             run["dag_run_id"]
             for run in self._send("GET", f"/api/v2/dags/{dag_id}/dagRuns", params=query).json()["dag_runs"]
         ]
+
+    def running(self, dag_id: str) -> list[str]:
+        """Ids of the runs that have begun and not ended."""
+        found = self._send("GET", f"/api/v2/dags/{dag_id}/dagRuns", params={"state": "running"})
+        return [run["dag_run_id"] for run in found.json()["dag_runs"]]
+
+    def answer(self, dag_id: str, run_id: str, task: str, option: str) -> None:
+        """Answer a task that waits for a person; one that does not wait (any more) stays as it is."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task}/-1/hitlDetails"
+        self._send("PATCH", path, json={"chosen_options": [option]}, allow=(404, 409))
 
     def follow(self, dag_id: str, run_id: str, every: float = 1.0) -> Iterator[DagRun]:
         """The run's state, again and again, until it has finished."""

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from liber_tasks import db
 from liber_tasks.config import Settings
 from liber_tasks.errors import LiberError
-from liber_tasks.local.airflow_api import AirflowApi
+from liber_tasks.local.airflow_api import WAITING, AirflowApi
 from liber_tasks.local.environment import Stack
 from liber_tasks.local.report import counts, show_report
 from liber_tasks.local.show import bars, bring_up, console, show_addresses
@@ -20,6 +20,7 @@ from liber_tasks.local.stack import down, is_up, memory_mb
 from liber_tasks.status import status
 
 EXPERIMENT = "liber-memory-simulated"
+APPROVE = "approve"  # the task of `promote_ctr` that waits for a person
 ASSET_SECONDS = 30  # Airflow starts the run of an asset event within seconds
 Fraction = Callable[[], tuple[int, int]]  # done, total
 
@@ -70,7 +71,9 @@ def stack_settings(stack: Stack) -> Settings:
 
 
 def journey(api: AirflowApi, settings: Settings, files: dict[str, list[str]]) -> None:
-    """Files -> partitions -> interests -> vectors -> models -> readout, each by its DAG.
+    """Files -> partitions -> interests -> vectors -> models -> approval -> readout, each by its DAG.
+
+    The approval is a person's. Only where nothing serves yet it is given here, so that there is a model to score with.
 
     Args:
         api: Airflow.
@@ -90,6 +93,8 @@ def journey(api: AirflowApi, settings: Settings, files: dict[str, list[str]]) ->
                 done, total = fraction() if fraction else (finished, len(run.tasks))
                 at = next((task for task, state in run.tasks.items() if state not in ("success", "skipped")), run.state)
                 display.update(bar, completed=done, total=total, description=f"{dag_id}: {at}")
+                if run.tasks.get(APPROVE) == WAITING:
+                    api.answer(dag_id, run_id, APPROVE, "Approve")
             if run.state != "success":
                 raise LiberError(f"The DAG {dag_id} failed in {api.failure(run)}. Run `make demo` again to continue.")
             return run.tasks
@@ -104,8 +109,19 @@ def journey(api: AirflowApi, settings: Settings, files: dict[str, list[str]]) ->
         run = _chained(api, "train_ctr", begun, tasks["announce_vectors"] == "success")
         follow("train", "train_ctr", run)
 
+        if _nothing_serves(settings):
+            waiting = api.running("promote_ctr")  # of a journey that was stopped here
+            follow("promote", "promote_ctr", waiting[0] if waiting else _chained(api, "promote_ctr", begun, True))
+
         run = api.trigger("ab_readout", {"experiment": EXPERIMENT, "simulate": True})
         follow("readout", "ab_readout", run)
+
+
+def _nothing_serves(settings: Settings) -> bool:
+    from liber_tasks.training.registry import CHAMPION, find
+    from liber_tasks.training.tracking import connect
+
+    return find(connect(settings), settings, CHAMPION) is None
 
 
 def _chained(api: AirflowApi, dag_id: str, since: datetime, announced: bool) -> str:

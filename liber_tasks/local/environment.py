@@ -99,7 +99,8 @@ class Stack:
         liber = self.liber_environment()
         home = self.var / "airflow"
         airflow_db = self.database_url("airflow").replace("postgresql://", "postgresql+psycopg2://")
-        base = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        own = {"LIBER_CHECKPOINTS": str(self.var / "checkpoints")}  # its tasks share one disk
+        base = own | {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         options = {f"LIBER_{name.upper()}": str(value) for name, value in self.settings.model_dump().items()
                    if name in self.settings.model_fields_set and f"LIBER_{name.upper()}" not in liber
                    and value is not None and name != "mlflow_tracking_uri"

@@ -53,7 +53,8 @@ def _show_examples(engine: Engine, settings: Settings) -> None:
 
 
 def _show_training(settings: Settings) -> None:
-    from liber_tasks.training.registry import latest_report
+    from liber_tasks.training.registry import champion, latest_report
+    from liber_tasks.training.tracking import connect as registry
 
     report = latest_report(settings)
     seeds = report["seeds"]
@@ -66,16 +67,23 @@ def _show_training(settings: Settings) -> None:
     if difference := report["auc_difference"]:
         table.add_row("liber - none", _difference(difference), _difference(report["log_loss_difference"]))
     console.print(table)
+    if interval := report["auc_interval"]:
+        console.print(f"AUC liber - none over draws of the {report['test_users']:,} test users: "
+                      f"95 % from {interval['low']:+.4f} to {interval['high']:+.4f}.")  # fmt: skip
+    console.print(f"What liber reads besides: {', '.join(report['options'])}.")
     console.print(
         f"{report['test_rows_with_vector']:,} of {report['rows_test']:,} test rows and "
         f"{report['train_rows_with_vector']:,} of {report['rows_train']:,} training rows had a memory vector."
     )
     if on_those := report["auc_difference_with_vector"]:
         console.print(f"On the test rows that had one, AUC liber - none: {_difference(on_those)}.")
-    console.print(
-        f"\nRegistered model [bold]{report['model_name']}[/bold] version {report['model_version']}, "
-        f"alias {report['model_alias']}: models:/{report['model_name']}@{report['model_alias']}"
+    name, trained = report["model_name"], report["model_version"]
+    serves = str(champion(registry(settings), settings).version)
+    says = (
+        "approved by this demo in place of a person" if serves == trained else f"version {trained} waits for your yes"
     )
+    console.print(f"\nRegistered model [bold]{name}[/bold] version {trained}. Version {serves} serves "
+                  f"(models:/{name}@champion), {says}.")  # fmt: skip
 
 
 def _show_readout(engine: Engine, experiment: str) -> None:

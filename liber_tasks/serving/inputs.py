@@ -1,14 +1,15 @@
-"""The columns a served model reads, and their way into a batch. Travels with the model."""
+"""The rows a served model reads, checked. Travels with the model."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
-import torch
 
-from liber_tasks.backbones.batch import Batch
-from liber_tasks.backbones.vocabulary import Vocabulary, sign
+from liber_tasks.backbones.vocabulary import Vocabulary
 from liber_tasks.errors import InputError
 from liber_tasks.fusion.model import ModelConfig
 
@@ -17,7 +18,7 @@ class Column(NamedTuple):
     """A column of the input: one row is one (user, item) pair."""
 
     name: str
-    kind: str  # text, number, list of ...
+    kind: str  # text, number, anything, list of ...
     required: bool
     meaning: str
 
@@ -25,68 +26,68 @@ class Column(NamedTuple):
 COLUMNS = (
     Column("user_id", "text", True, "external id; an unknown one is a new user"),
     Column("item_id", "text", True, "external id of the candidate; an unknown one is a new item"),
-    Column("age", "number", False, "years"),
-    Column("gender", "text", False, "as in training, e.g. M"),
-    Column("occupation", "text", False, "as in training, e.g. student"),
-    Column("genres", "list of text", False, "of the candidate"),
-    Column("year", "number", False, "of the candidate's release"),
-    Column("history_item_ids", "list of text", True, "the user's behaviours, oldest first; may be empty"),
-    Column("history_ratings", "list of number", True, "their ratings, 1 to 5; NaN for a behaviour without"),
-    Column("partition_vectors", "list of list of number", True, "r_1..r_j of sealed partitions, oldest first; or []"),
-)
+    Column("time", "anything", False, "moment of the prediction, ISO 8601 with zone; only what is strictly earlier "
+           "counts; empty: now"),
+    Column("context", "anything", False, "reserved for features of the moment; present models read none"),
+    Column("age", "number", False, "years; empty: as stored"),
+    Column("gender", "text", False, "as in training, e.g. M; empty: as stored"),
+    Column("occupation", "text", False, "as in training, e.g. student; empty: as stored"),
+    Column("genres", "list of text", False, "of the candidate; empty: as stored"),
+    Column("year", "number", False, "of the candidate's release; empty: as stored"),
+    Column("history_item_ids", "list of text", False, "the user's behaviours, oldest first, in place of the stored "
+           "ones; may be []"),
+    Column("history_ratings", "list of number", False, "their ratings, 1 to 5; NaN for a behaviour without"),
+    Column("partition_vectors", "list of list of number", False, "with a given history: r_1..r_j of sealed "
+           "partitions, oldest first; or []"),
+    Column("partition_item_ids", "list of list of text", False, "with a given history: items of each sealed "
+           "partition, oldest first; or []"),
+    Column("partition_ratings", "list of list of number", False, "their ratings"),
+)  # fmt: skip
 
 
-def encode(frame: pd.DataFrame, vocabulary: Vocabulary, config: ModelConfig) -> Batch:
-    """Rows of `COLUMNS` as a batch.
+@dataclass(frozen=True)
+class Rows:
+    """A request of n rows; values that are missing are None."""
 
-    Args:
-        frame: one row a pair; optional columns and values may be missing.
-        vocabulary: of the model.
-        config: of the model: lengths of history, memory and vectors.
+    user_ids: list[str]
+    item_ids: list[str]
+    moments: list[datetime | None]
+    others: dict[str, list[Any]]  # every other column of `COLUMNS`, whether the frame has it or not
+
+    def __len__(self) -> int:
+        return len(self.user_ids)
+
+    def given(self, name: str) -> list[int]:
+        """Numbers of the rows that have a value."""
+        return [row for row, value in enumerate(self.others[name]) if value is not None]
+
+
+def read(frame: pd.DataFrame) -> Rows:
+    """Check a request.
 
     Raises:
-        InputError: a column is missing, or a row's lists do not fit; names row and column.
+        InputError: a required column or value is missing, or a time is no moment; names row (from 0) and column.
     """
     missing = [column.name for column in COLUMNS if column.required and column.name not in frame]
     if missing:
-        raise InputError(f"The input lacks the column {missing[0]!r}: give {', '.join(c.name for c in COLUMNS)}.")
+        raise InputError(
+            f"The input lacks the column {missing[0]!r}: give user_id and item_id; "
+            f"{', '.join(column.name for column in COLUMNS if not column.required)} are optional."
+        )
     columns = {column.name: _values(frame, column.name) for column in COLUMNS}
-    rows = range(len(frame))
-    history, entries = _histories(columns["history_item_ids"], columns["history_ratings"], config.max_history)
-    memory = _shared(columns["partition_vectors"], lambda value, row: _vectors(value, row, config))
-    user_fields = zip(*(columns[name] for name in ("user_id", "age", "gender", "occupation")), strict=True)
-    memory_size = max((len(vectors) for vectors in memory), default=0) if config.memory == "liber" else 0
-    padded = torch.zeros(len(frame), memory_size, config.vector_size)
-    memory_mask = torch.zeros(len(frame), memory_size, dtype=torch.bool)
-    longest = max((len(places) for places in history), default=0)
-    places = torch.zeros(len(frame), longest, dtype=torch.int64)
-    history_mask = torch.zeros(len(frame), longest, dtype=torch.bool)
-    for row in rows:
-        if history[row]:
-            places[row, -len(history[row]) :] = torch.tensor(history[row])
-            history_mask[row, -len(history[row]) :] = True
-        if memory_size and len(memory[row]):
-            padded[row, -len(memory[row]) :] = memory[row]
-            memory_mask[row, -len(memory[row]) :] = True
-    genres = [vocabulary.genre_columns(_as_list(value)) for value in columns["genres"]]
-    return Batch(
-        user=torch.tensor([vocabulary.user_row(*fields) for fields in user_fields]).reshape(-1, 4),
-        item=torch.tensor(
-            [vocabulary.item_row(item, year) for item, year in zip(columns["item_id"], columns["year"], strict=True)]
-        ).reshape(-1, 2),
-        genres=_genre_weights(genres, len(vocabulary.genres)),
-        history=places,
-        history_mask=history_mask,
-        entry_item=torch.tensor([vocabulary.items.get(item, 0) for item, _ in entries], dtype=torch.int64),
-        entry_genres=_genre_weights([vocabulary.catalogue.get(i, ()) for i, _ in entries], len(vocabulary.genres)),
-        entry_sign=torch.tensor([mark for _, mark in entries], dtype=torch.int64),
-        memory=padded,
-        memory_mask=memory_mask,
+    return Rows(
+        _ids(columns.pop("user_id"), "user_id"),
+        _ids(columns.pop("item_id"), "item_id"),
+        _moments(columns.pop("time")),
+        columns,
     )
 
 
 def example(vocabulary: Vocabulary, config: ModelConfig) -> pd.DataFrame:
-    """Two invented rows: a user with history and one partition, and a new one. Nobody's real data."""
+    """Two invented rows that bring their own features: a user with history and one partition, and a new one.
+
+    Nobody's real data, and no database is needed to score them.
+    """
     item, genres = next(iter(vocabulary.items)), list(vocabulary.genres)[:2]
     return pd.DataFrame(
         {
@@ -99,7 +100,9 @@ def example(vocabulary: Vocabulary, config: ModelConfig) -> pd.DataFrame:
             "year": [1995.0, math.nan],
             "history_item_ids": [[item, item], []],
             "history_ratings": [[5.0, 2.0], []],
-            "partition_vectors": [[[0.1] * config.vector_size], []],
+            "partition_vectors": [[[0.1] * max(config.vector_size, 1)], []],
+            "partition_item_ids": [[[item, item]], []],
+            "partition_ratings": [[[5.0, 2.0]], []],
         }
     )
 
@@ -108,60 +111,64 @@ def _values(frame: pd.DataFrame, name: str) -> list[Any]:
     """A column as plain Python values; missing ones and missing columns are None."""
     if name not in frame:
         return [None] * len(frame)
-    return [None if isinstance(value, float) and math.isnan(value) else value for value in frame[name].tolist()]
+    return [None if _is_missing(value) else value for value in frame[name].tolist()]
 
 
-def _as_list(value: Any) -> list[Any]:
+def _is_missing(value: Any) -> bool:
+    return value is None or value is pd.NaT or value is pd.NA or (isinstance(value, float) and math.isnan(value))
+
+
+def _ids(values: list[Any], name: str) -> list[str]:
+    for row, value in enumerate(values):
+        if not isinstance(value, str):
+            raise InputError(f"Row {row}: {name} is {value!r}: give an id as text.")
+        if "\0" in value:
+            raise InputError(f"Row {row}: {name} is {value!r}: an id holds no NUL character.")
+    return values
+
+
+def _moments(values: list[Any]) -> list[datetime | None]:
+    seen: dict[Any, datetime | None] = {}
+    found = []
+    for row, value in enumerate(values):
+        if not isinstance(value, str | datetime | None):
+            raise InputError(f"Row {row}: time is {value!r}: {_WRITE}")
+        if value not in seen:
+            seen[value] = _moment(value, row)
+        found.append(seen[value])
+    return found
+
+
+_WRITE = "write ISO 8601 with a zone, as 2026-01-31T12:00:00Z, or leave it empty for now."
+
+
+def _moment(value: str | datetime | None, row: int) -> datetime | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value.strip())
+        except ValueError:
+            raise InputError(f"Row {row}: time is {value!r}: {_WRITE}") from None
+    if isinstance(value, pd.Timestamp):  # the database counts microseconds; strictly earlier stays so
+        value = datetime.fromisoformat(value.ceil("us").isoformat())
+    if value.tzinfo is None:
+        raise InputError(f"Row {row}: time is {value.isoformat()}, without a zone: {_WRITE}")
+    return value
+
+
+def as_list(value: Any) -> list[Any]:
     """A list from a list, an array or None."""
     return [] if value is None else list(value)
 
 
-def _shared(values: Sequence[Any], convert: Callable[[Any, int], Any]) -> list[Any]:
-    """`convert(value, row)`, once for rows that hold the very same object: the candidates of one user."""
-    seen: dict[int, Any] = {}
-    return [
-        seen[id(value)] if id(value) in seen else seen.setdefault(id(value), convert(value, row))
-        for row, value in enumerate(values)
-    ]
+def numbers(values: Iterable[Any], row: int, column: str) -> np.ndarray:
+    """(n,) float64 from a list; NaN for None.
 
-
-def _histories(items: list[Any], ratings: list[Any], at_most: int) -> tuple[list[list[int]], list[tuple[str, int]]]:
-    """Places of each row's latest behaviours among the distinct (item, sign) entries, and the entries."""
-    entries: dict[tuple[str, int], int] = {}
-    seen: dict[tuple[int, int], list[int]] = {}
-    places = []
-    for row, (ids, stars) in enumerate(zip(items, ratings, strict=True)):
-        key = (id(ids), id(stars))
-        if key not in seen:
-            ids, stars = _as_list(ids), _as_list(stars)
-            if len(ids) != len(stars):
-                raise InputError(
-                    f"Row {row}: history_item_ids has {len(ids)} values, history_ratings {len(stars)}: "
-                    "give one rating (or NaN) for each item."
-                )
-            pairs = [(str(item), sign(rating)) for item, rating in zip(ids, stars, strict=True)][-at_most:]
-            seen[key] = [entries.setdefault(pair, len(entries)) for pair in pairs]
-        places.append(seen[key])
-    return places, list(entries)
-
-
-def _vectors(value: Any, row: int, config: ModelConfig) -> torch.Tensor:
-    """(P, d) float32 of a row's latest partitions; the model without memory reads none."""
-    vectors = _as_list(value)[-config.max_partitions :]
-    if config.memory == "none" or not vectors:
-        return torch.zeros(0, config.vector_size)
-    for vector in vectors:
-        if len(vector) != config.vector_size:
-            raise InputError(
-                f"Row {row}: partition_vectors holds a vector of {len(vector)} numbers, the model reads "
-                f"{config.vector_size}: take those of the model's own encoder_version (a tag of the model)."
-            )
-    return torch.tensor([list(vector) for vector in vectors], dtype=torch.float32)
-
-
-def _genre_weights(columns: Sequence[Sequence[int]], width: int) -> torch.Tensor:
-    """(n, width) float32: 1 / number of genres at each of a row's columns."""
-    weights = torch.zeros(len(columns), width)
-    for row, own in enumerate(columns):
-        weights[row, list(own)] = 1 / max(len(own), 1)
-    return weights
+    Raises:
+        InputError: a value is no number; names row and column.
+    """
+    try:
+        return np.array([math.nan if value is None else float(value) for value in values], dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"Row {row}: {column} holds something that is no number.") from None

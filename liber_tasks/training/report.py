@@ -5,6 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from liber_tasks.training.evaluate import Difference, Spread
+from liber_tasks.training.significance import Interval
+
+_DIFFERENCES = ("auc_difference", "log_loss_difference", "auc_difference_with_vector")
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,8 @@ class TrainReport:
     """A comparison of memory variants on the same samples with paired seeds."""
 
     backbone: str
+    options: tuple[str, ...]  # what "liber" reads, names in fusion.options
+    training: Mapping[str, Any]  # hyperparameters, of both
     cut: str  # ISO 8601: test rows are at or after it
     rows_train: int  # all rows before the cut: those that fit and those that validate
     rows_validation: int
@@ -32,12 +37,14 @@ class TrainReport:
     seeds: int
     variants: Mapping[str, Variant]  # by memory: none, liber
     auc_difference: Difference | None  # liber - none; None unless both were trained
+    auc_interval: Interval | None  # of the same over draws of test users
     log_loss_difference: Difference | None
     auc_difference_with_vector: Difference | None  # on test rows with a vector; None when they are too few
-    encoder_version: str | None
+    encoder_version: str | None  # None: no partition vector was read
     knowledge_version: str | None
+    item_version: str | None  # encoder of the items' texts; None: not read
     digest: str
-    fingerprint: str  # of digest, backbone and options
+    fingerprint: str  # of digest, backbone, options and hyperparameters
     experiment_id: str
     run_id: str
     model_name: str | None = None  # None: nothing was registered
@@ -48,11 +55,15 @@ class TrainReport:
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON types."""
-        return asdict(self)
+        return {**asdict(self), "auc_interval": self.auc_interval._asdict() if self.auc_interval else None}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "TrainReport":
-        """Read what `to_dict` wrote."""
+        """Read what `to_dict` wrote.
+
+        Raises:
+            KeyError, TypeError: another version of this code wrote it.
+        """
         variants = {
             name: Variant(
                 _spread(part["auc"]), _spread(part["log_loss"]), tuple(part["epochs"]), tuple(part["seconds"])
@@ -61,9 +72,11 @@ class TrainReport:
         }
         differences = {
             name: Difference(**{**part, "values": tuple(part["values"])}) if (part := values[name]) else None
-            for name in ("auc_difference", "log_loss_difference", "auc_difference_with_vector")
+            for name in _DIFFERENCES
         }
-        return cls(**{**values, "variants": variants, **differences})
+        interval = Interval(**values["auc_interval"]) if values["auc_interval"] else None
+        own = {"options": tuple(values["options"]), "variants": variants, "auc_interval": interval}
+        return cls(**{**values, **own, **differences})
 
 
 def _spread(part: Mapping[str, Any]) -> Spread:

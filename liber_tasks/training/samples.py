@@ -51,3 +51,22 @@ def latest(start: np.ndarray, end: np.ndarray, at_most: int) -> np.ndarray:
 def tail_cut(time: np.ndarray, share: float) -> int:
     """Time from which on the last `share` of the samples lies; samples of one time stay on one side."""
     return int(np.sort(time)[int(len(time) * (1 - share))])
+
+
+def partition_of(
+    user: np.ndarray, seq: np.ndarray, partition_user: np.ndarray, first_seq: np.ndarray, last_seq: np.ndarray
+) -> np.ndarray:
+    """Row of the partition each event lies in, (N,) int64; -1 for one that is in none yet.
+
+    Args:
+        user, seq: (N,) int64 of the events, in any order.
+        partition_user, first_seq, last_seq: (Q,) int64; a user's partitions do not overlap.
+    """
+    if not len(partition_user):
+        return np.full(len(user), -1)
+    bound = int(max(seq.max(initial=0), last_seq.max())) + 2
+    order = np.argsort(partition_user * bound + first_seq, kind="stable")
+    place = np.searchsorted((partition_user * bound + first_seq)[order], user * bound + seq, side="right") - 1
+    row = order[np.maximum(place, 0)]
+    inside = (place >= 0) & (partition_user[row] == user) & (seq <= last_seq[row])
+    return np.where(inside, row, -1)

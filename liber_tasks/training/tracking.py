@@ -20,6 +20,8 @@ from liber_tasks.training.report import TrainReport
 
 EXPERIMENT = "liber-train"
 FINGERPRINT = "liber.fingerprint"
+KIND = "liber.kind"
+COMPARISON, CANDIDATE, FIT = "comparison", "candidate", "fit"  # kinds of runs: models of variants and seeds lie in both
 REPORT = "report.json"
 QUIET = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
 PROBE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
@@ -69,20 +71,34 @@ def experiment_id(client: MlflowClient) -> str:
 
 def finished(client: MlflowClient, experiment: str, fingerprint: str | None = None) -> TrainReport | None:
     """The newest finished comparison, of one fingerprint if given, whose registered model (if any) still exists."""
-    of_it = f" AND tags.`{FINGERPRINT}` = '{fingerprint}'" if fingerprint else ""
-    runs = client.search_runs(
-        [experiment], f"attributes.status = 'FINISHED' AND tags.`liber.kind` = 'comparison'{of_it}", max_results=5
-    )
-    for run in runs:
+    for run in _runs(client, experiment, COMPARISON, fingerprint):
         report = _report(client, run)
         if report is not None and (report.model_version is None or _exists(client, report)):
             return report
     return None
 
 
-def start(client: MlflowClient, experiment: str, name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> str:
-    """Start the run of a comparison. Its status says FINISHED only once everything, the model included, is there."""
-    run = client.create_run(experiment, tags={**tags, "liber.kind": "comparison", **_git()}, run_name=name)
+def finished_candidate(client: MlflowClient, experiment: str, fingerprint: str) -> str | None:
+    """The newest finished run of a candidate."""
+    return next((str(run.info.run_id) for run in _runs(client, experiment, CANDIDATE, fingerprint)), None)
+
+
+def _runs(client: MlflowClient, experiment: str, kind: str, fingerprint: str | None) -> list[Run]:
+    of_it = f" AND tags.`{FINGERPRINT}` = '{fingerprint}'" if fingerprint else ""
+    wanted = f"attributes.status = 'FINISHED' AND tags.`{KIND}` = '{kind}'{of_it}"
+    return list(client.search_runs([experiment], wanted, max_results=5))
+
+
+def start(
+    client: MlflowClient,
+    experiment: str,
+    name: str,
+    tags: Mapping[str, str],
+    params: Mapping[str, Any],
+    kind: str = COMPARISON,
+) -> str:
+    """Start a run that holds others. Its status says FINISHED only once everything, the model included, is there."""
+    run = client.create_run(experiment, tags={**tags, KIND: kind, **_git()}, run_name=name)
     client.log_batch(run.info.run_id, params=[Param(key, str(value)) for key, value in params.items()])
     return str(run.info.run_id)
 
@@ -91,13 +107,24 @@ def log_fit(
     client: MlflowClient,
     experiment: str,
     parent: str,
+    memory: str,
     fitted: Fitted,
     params: Mapping[str, Any],
     test: Mapping[str, float],
 ) -> str:
-    """One nested run, whose id it returns: parameters, validation curves by epoch, test metrics of the kept epoch."""
-    name = f"{fitted.config.backbone}-{fitted.config.memory}-seed{fitted.seed}"
-    run = client.create_run(experiment, tags={"mlflow.parentRunId": parent, "liber.kind": "fit"}, run_name=name)
+    """One nested run, whose id it returns: parameters, validation curves by epoch, test metrics of the kept epoch.
+
+    Args:
+        client: of the tracking server.
+        experiment: id.
+        parent: run that holds it.
+        memory: variant, none or liber.
+        fitted: the model.
+        params: of the parent.
+        test: metrics on the test rows; empty where they must not be looked at.
+    """
+    name = f"{fitted.config.backbone}-{memory}-seed{fitted.seed}"
+    run = client.create_run(experiment, tags={"mlflow.parentRunId": parent, KIND: FIT}, run_name=name)
     metrics = [
         Metric(key, value, 0, step)
         for step, epoch in enumerate(fitted.epochs, 1)
@@ -110,7 +137,7 @@ def log_fit(
     ]
     metrics += [Metric(f"test_{key}", value, 0, 0) for key, value in test.items()]
     metrics += [Metric("seconds", fitted.seconds, 0, 0), Metric("best_epoch", fitted.best_epoch, 0, 0)]
-    own = {**params, "memory": fitted.config.memory, "seed": fitted.seed, "vector_size": fitted.config.vector_size}
+    own = {**params, **fitted.config.to_dict(), "memory": memory, "seed": fitted.seed}
     client.log_batch(run.info.run_id, metrics=metrics, params=[Param(key, str(value)) for key, value in own.items()])
     client.set_terminated(run.info.run_id)
     return str(run.info.run_id)
@@ -126,6 +153,8 @@ def finish(client: MlflowClient, report: TrainReport) -> None:
     }
     if report.auc_difference is not None:
         metrics |= {f"auc_difference_{part}": getattr(report.auc_difference, part) for part in ("mean", "sd", "p")}
+    if report.auc_interval is not None:
+        metrics |= {f"auc_difference_{part}": getattr(report.auc_interval, part) for part in ("low", "high")}
     client.log_batch(
         report.run_id,
         metrics=[Metric(key, value, 0, 0) for key, value in metrics.items() if value is not None],
@@ -135,8 +164,14 @@ def finish(client: MlflowClient, report: TrainReport) -> None:
     client.set_terminated(report.run_id)
 
 
+def finish_candidate(client: MlflowClient, run_id: str, metrics: Mapping[str, float]) -> None:
+    """Keep what validation says and close the run."""
+    client.log_batch(run_id, metrics=[Metric(key, value, 0, 0) for key, value in metrics.items()])
+    client.set_terminated(run_id)
+
+
 def fail(client: MlflowClient, run_id: str) -> None:
-    """Mark the run of a comparison that did not get to its end."""
+    """Mark a run that did not get to its end."""
     with suppress(MlflowException):
         client.set_terminated(run_id, status="FAILED")
 
@@ -146,7 +181,10 @@ def _report(client: MlflowClient, run: Run) -> TrainReport | None:
         return None  # deleted
     with tempfile.TemporaryDirectory() as folder:
         text = Path(client.download_artifacts(run.info.run_id, REPORT, folder)).read_text(encoding="utf-8")
-    return TrainReport.from_dict(json.loads(text))
+    try:
+        return TrainReport.from_dict(json.loads(text))
+    except (KeyError, TypeError):  # written by another version of this code
+        return None
 
 
 def _exists(client: MlflowClient, report: TrainReport) -> bool:

@@ -7,7 +7,8 @@ import os
 import platform
 import sys
 
-NAMES = ("calls", "client", "drift", "erase", "incremental", "ingest", "scale", "seal")
+NAMES = ("calls", "client", "drift", "encode", "erase", "incremental", "inference", "ingest", "scale", "seal",
+         "serving", "train", "vectors")  # fmt: skip
 
 
 def main() -> int:

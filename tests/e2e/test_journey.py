@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import mlflow
@@ -16,11 +18,12 @@ from liber_tasks.behavior.movielens import obtain
 from liber_tasks.config import Settings
 from liber_tasks.errors import LiberError
 from liber_tasks.local import stack as local_stack
-from liber_tasks.local.airflow_api import AirflowApi
+from liber_tasks.local.airflow_api import WAITING, AirflowApi
 from liber_tasks.local.demo import EXPERIMENT, journey, stack_settings
 from liber_tasks.local.environment import SERVICES, Stack
 from liber_tasks.local.report import counts
 from liber_tasks.serving.score import score
+from liber_tasks.training import registry, tracking
 from liber_tasks.training.tracking import pointed_at
 from tests.conftest import free_port
 
@@ -90,6 +93,40 @@ def test_the_champion_scores_a_users_candidates(travelled: Settings) -> None:
     scores = score(db.connect(travelled), travelled, "1", ["1", "2", "3"])
     assert {row["item_id"] for row in scores} == {"1", "2", "3"}
     assert all(0 < row["probability"] < 1 for row in scores)
+
+
+def test_a_grid_is_searched_on_validation_and_the_model_waits_for_a_yes(stack: Stack, travelled: Settings) -> None:
+    """The journey before trained without a grid: there the search was skipped."""
+    api, begun = AirflowApi.of(stack), datetime.now(UTC)
+    grid = {"learning_rate": [0.001, 0.00001], "max_epochs": [1]}
+    conf = {"grid": grid, "options": ["pooled", "affinity"], "backbone": "dien", "bundle": True}
+    *_, run = api.follow("train_ctr", api.trigger("train_ctr", conf))
+    assert run.state == "success", api.failure(run)
+    client = tracking.connect(travelled)
+    report = registry.latest_report(travelled)
+    tried = client.search_runs([report["experiment_id"]], "tags.`liber.kind` = 'candidate'")
+    assert {run.data.tags["airflow.run"] for run in tried} == {f"train_ctr/{run.run_id}"}
+    loss = {run.data.params["learning_rate"]: run.data.metrics["validation_log_loss"] for run in tried}
+    assert set(loss) == {"0.001", "1e-05"}
+    assert str(report["training"]["learning_rate"]) == min(loss, key=lambda rate: loss[rate])
+    assert (report["backbone"], report["options"]) == ("dien", ["pooled", "affinity"])
+    challenger = registry.find(client, travelled, "challenger")
+    assert challenger.version == report["model_version"]
+    assert challenger.tags["liber.features"] == "bundle"
+
+    deadline = time.monotonic() + 120
+    while not (asked := api.runs_since("promote_ctr", begun)):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    for waiting in api.follow("promote_ctr", asked[-1]):
+        if waiting.tasks.get("approve") == WAITING:
+            break
+    assert waiting.state == "running"
+    assert registry.champion(client, travelled).version != report["model_version"]
+    api.answer("promote_ctr", waiting.run_id, "approve", "Reject")
+    *_, rejected = api.follow("promote_ctr", waiting.run_id)
+    assert rejected.tasks["promote"] == "skipped"
+    assert registry.champion(client, travelled).version != report["model_version"]
 
 
 def test_the_readout_is_stored_and_marked_simulated(travelled: Settings) -> None:

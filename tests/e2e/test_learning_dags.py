@@ -11,7 +11,7 @@ from liber_tasks.errors import LiberError
 from liber_tasks.interest.traces import forget
 from liber_tasks.learning import with_version
 from liber_tasks.local.stack import LLM_POOL
-from liber_tasks.training import dataset
+from liber_tasks.training.load import load
 from tests.conftest import free_port
 from tests.e2e.learning import IN_FLIGHT, IN_FLIGHT_OF_A_TASK, SHARDS, World, world
 from tests.interest.data import expected, rows
@@ -169,7 +169,7 @@ def test_another_model_is_filled_in_beside_the_one_in_use(there: World, version:
     assert sum(asked.values()) == len(texts)
     assert (there.texts(version), there.vectors(version)) == (texts, vectors)
     assert there.vectors(other) == vectors
-    trained_on = dataset.load(there.engine, switched)
+    trained_on = load(there.engine, switched)
     assert trained_on.version is not None
     assert (trained_on.version.knowledge_version, trained_on.version.model) == (other, "other")
     assert len(trained_on.vectors) == len(vectors)

@@ -8,7 +8,7 @@ import numpy as np
 from psycopg2.extras import execute_values
 from sqlalchemy import Engine
 
-from liber_tasks.training.fit import Options
+from liber_tasks.training.options import Options
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 GENRES = ("Action", "Comedy", "Drama")

@@ -1,7 +1,6 @@
--- Candidates with the attributes that are features.
+-- Serving: candidates with the attributes that are features; those the model was trained on it knows itself.
 SELECT
     item_id,
-    title,
     attributes -> 'genres' AS genres,
     attributes -> 'year' AS year
 FROM liber.item

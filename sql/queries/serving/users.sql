@@ -1,67 +1,99 @@
--- Users with the latest behaviours and the vectors of the latest partitions strictly before a moment, oldest first.
-WITH chosen AS (
+-- Serving: what users had done strictly before a moment each, in one look-up for a whole request: their latest
+-- behaviours, vectors and closed partitions, oldest first. A user asked for twice reads as of two moments.
+WITH asked AS (
     SELECT
-        user_key,
-        user_id,
-        attributes
-    FROM liber.user_profile
-    WHERE user_id = any(:user_ids)
+        a.number,
+        a.moment,
+        u.user_key,
+        u.attributes
+    FROM
+        unnest(cast(:user_ids AS text[]), cast(:moments AS timestamptz[]))
+        WITH ORDINALITY AS a (user_id, moment, number)
+    INNER JOIN liber.user_profile AS u ON a.user_id = u.user_id
 ),
 
 behaviors AS (
     SELECT
-        b.user_key,
+        a.number,
         b.item_key,
-        b.event_time,
-        b.seq,
         b.rating,
-        row_number() OVER (PARTITION BY b.user_key ORDER BY b.event_time DESC, b.seq DESC) AS age
-    FROM liber.behavior AS b
-    INNER JOIN chosen AS c ON b.user_key = c.user_key
-    WHERE b.event_time < cast(:at AS timestamptz)
+        row_number() OVER (PARTITION BY a.number ORDER BY b.event_time DESC, b.seq DESC) AS age
+    FROM asked AS a
+    INNER JOIN liber.behavior AS b ON a.user_key = b.user_key AND a.moment > b.event_time
 ),
 
 histories AS (
     SELECT
-        b.user_key,
-        array_agg(coalesce(i.item_id, '') ORDER BY b.age DESC) AS item_ids,
-        array_agg(coalesce(b.rating, cast('NaN' AS real)) ORDER BY b.age DESC) AS ratings
+        b.number,
+        array_agg(i.item_id ORDER BY b.age DESC) AS item_ids,
+        array_agg(b.rating ORDER BY b.age DESC) AS ratings
     FROM behaviors AS b
     LEFT JOIN liber.item AS i ON b.item_key = i.item_key
     WHERE b.age <= :max_history
-    GROUP BY b.user_key
+    GROUP BY b.number
 ),
 
 vectors AS (
     SELECT
-        v.user_key,
+        a.number,
         v.vector,
-        row_number() OVER (PARTITION BY v.user_key ORDER BY p.sealed_at DESC, v.partition_no DESC) AS age
-    FROM liber.interest_vector AS v
-    INNER JOIN chosen AS c ON v.user_key = c.user_key
-    INNER JOIN liber.behavior_partition AS p ON v.user_key = p.user_key AND v.partition_no = p.partition_no
+        row_number() OVER (PARTITION BY a.number ORDER BY p.sealed_at DESC, p.partition_no DESC) AS age
+    FROM asked AS a
+    INNER JOIN liber.interest_vector AS v ON a.user_key = v.user_key
+    INNER JOIN liber.behavior_partition AS p
+        ON v.user_key = p.user_key AND v.partition_no = p.partition_no AND a.moment > p.sealed_at
     WHERE
-        v.encoder_version = :encoder_version AND v.knowledge_version = :knowledge_version
-        AND p.sealed_at < cast(:at AS timestamptz)
+        :max_vectors > 0
+        AND v.encoder_version = :encoder_version AND v.knowledge_version = :knowledge_version
 ),
 
 memories AS (
     SELECT
-        user_key,
-        array_agg(cast(vector AS real[]) ORDER BY age DESC) AS vectors
+        number,
+        string_agg(vector_send(vector), cast('' AS bytea) ORDER BY age DESC) AS vectors
     FROM vectors
-    WHERE age <= :max_partitions
-    GROUP BY user_key
+    WHERE age <= :max_vectors
+    GROUP BY number
+),
+
+closed AS (
+    SELECT
+        a.number,
+        p.user_key,
+        p.first_seq,
+        p.last_seq,
+        row_number() OVER (PARTITION BY a.number ORDER BY p.sealed_at DESC, p.partition_no DESC) AS age
+    FROM asked AS a
+    INNER JOIN liber.behavior_partition AS p ON a.user_key = p.user_key AND a.moment > p.sealed_at
+    WHERE :max_partitions > 0
+),
+
+partitions AS (
+    SELECT
+        c.number,
+        array_agg(c.age ORDER BY c.age DESC, b.event_time ASC, b.seq ASC) AS partition_ages,
+        array_agg(i.item_id ORDER BY c.age DESC, b.event_time ASC, b.seq ASC) AS partition_item_ids,
+        array_agg(b.rating ORDER BY c.age DESC, b.event_time ASC, b.seq ASC) AS partition_ratings
+    FROM closed AS c
+    INNER JOIN liber.behavior AS b
+        ON c.user_key = b.user_key AND c.first_seq <= b.seq AND c.last_seq >= b.seq
+    LEFT JOIN liber.item AS i ON b.item_key = i.item_key
+    WHERE c.age <= :max_partitions
+    GROUP BY c.number
 )
 
 SELECT
-    c.user_id,
-    c.attributes -> 'age' AS age,
-    c.attributes -> 'gender' AS gender,
-    c.attributes -> 'occupation' AS occupation,
-    coalesce(h.item_ids, '{}') AS item_ids,
-    coalesce(h.ratings, '{}') AS ratings,
-    coalesce(m.vectors, '{}') AS vectors
-FROM chosen AS c
-LEFT JOIN histories AS h ON c.user_key = h.user_key
-LEFT JOIN memories AS m ON c.user_key = m.user_key
+    a.number,
+    a.attributes -> 'age' AS age,
+    a.attributes -> 'gender' AS gender,
+    a.attributes -> 'occupation' AS occupation,
+    h.item_ids,
+    h.ratings,
+    m.vectors,
+    p.partition_ages,
+    p.partition_item_ids,
+    p.partition_ratings
+FROM asked AS a
+LEFT JOIN histories AS h ON a.number = h.number
+LEFT JOIN memories AS m ON a.number = m.number
+LEFT JOIN partitions AS p ON a.number = p.number

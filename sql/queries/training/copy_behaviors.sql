@@ -3,6 +3,7 @@
 COPY (
     SELECT
         user_key,
+        seq,
         item_key,
         event_time,
         coalesce(rating, 'NaN'::real) AS rating,

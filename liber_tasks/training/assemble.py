@@ -1,0 +1,211 @@
+"""Samples from columns in memory: every feature from strictly before the sample (DESIGN, section 7)."""
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import torch
+from sklearn.decomposition import PCA
+
+from liber_tasks.backbones.vocabulary import POSITIVE_ABOVE, Vocabulary
+from liber_tasks.binary_copy import EPOCH_2000
+from liber_tasks.errors import InputError
+from liber_tasks.features.dense import Past, dense, names
+from liber_tasks.features.profile import directions, profiles
+from liber_tasks.features.responses import responses
+from liber_tasks.features.snapshot import snapshots
+from liber_tasks.fusion.options import AFFINITY, COUNTED, GENRE, TARGET_ATTENTION
+from liber_tasks.training import samples
+from liber_tasks.training.dataset import FIT, TEST, VALIDATION, Dataset, VectorVersion
+from liber_tasks.training.tables import Tables, fit_vocabulary
+
+VALIDATION_SHARE = 0.1  # the latest of the training samples: early stopping and the choice of a seed
+SNAPSHOTS = 48  # moments in the training period at which what all users did is counted anew
+TARGET_SIZE = 64  # length of the shortened text vectors that attention reads
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Columns as the database holds them. Times are microseconds since 2000-01-01 UTC.
+
+    Attributes:
+        tables: users and catalogue.
+        events: `user`, `item` (keys), `seq`, `time`, `rating` (NaN: none), `is_sample`; by user and time.
+        partitions: `user` (key), `partition_no`, `first_seq`, `last_seq`, `sealed_at`; by user and sealed_at.
+        vectors: `user` (key), `partition_no`, `sealed_at`, `vector` (V, d); by user and sealed_at.
+        text: encoder and `item` (key), `vector` (n, w) of the items' texts; None where nothing reads them.
+    """
+
+    tables: Tables
+    events: dict[str, np.ndarray]
+    partitions: dict[str, np.ndarray]
+    vectors: dict[str, np.ndarray]
+    text: tuple[str, dict[str, np.ndarray]] | None
+
+
+def assemble(
+    raw: Raw, cut: datetime, version: VectorVersion | None, options: Collection[str], max_history: int,
+    max_past: int, max_partitions: int,
+) -> Dataset:  # fmt: skip
+    """Samples from tables in memory; see `training.load.load`.
+
+    Args:
+        raw: all columns.
+        cut: first event time of the test part.
+        version: of the vectors.
+        options, max_history, max_past, max_partitions: as in `load`.
+
+    Raises:
+        InputError: a part of the split has no samples.
+    """
+    tables, events = raw.tables, raw.events
+    time, user, rating = events["time"], tables.user_rows(events["user"]), events["rating"]
+    place = np.flatnonzero(events["is_sample"])
+    cut_at = (cut - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) - EPOCH_2000
+    part, validation_at = _parts(time[place], cut_at, cut)
+
+    items = tables.item_rows(events["item"])
+    known = time < validation_at
+    known_items = np.unique(items[known])
+    vocabulary = fit_vocabulary(tables, np.unique(user[known]), known_items)
+    users, catalogue, genres = tables.encode(vocabulary)
+    start, end = samples.strictly_earlier(user, time)
+    vector_user = tables.user_rows(raw.vectors["user"])
+    first, last = samples.sealed_earlier(user[place], time[place], vector_user, raw.vectors["sealed_at"])
+    response = responses(rating)
+    partition_user = tables.user_rows(raw.partitions["user"])
+    opened, closed = samples.sealed_earlier(user[place], time[place], partition_user, raw.partitions["sealed_at"])
+    of_partition = samples.partition_of(
+        user, events["seq"], partition_user, raw.partitions["first_seq"], raw.partitions["last_seq"]
+    )
+    seen_items, first_time = _first_rated(items[place], time[place])
+
+    history = np.stack([samples.latest(start, end, max_history)[place], end[place]], axis=1)
+    ranges = np.stack([samples.latest(opened, closed, max_partitions), closed], axis=1)
+    text = _text(raw, tables, known_items)
+    genre = directions(genres, known_items) if GENRE in options else genres[:, :0]
+    partitions = len(partition_user)
+    past = Past(
+        item=items,
+        response=response,
+        history=np.stack([samples.latest(start, end, max_past)[place], end[place]], axis=1),
+        text=profiles(text, items, response, of_partition, partitions),
+        genre=profiles(genre, items, response, of_partition, partitions),
+        closed=ranges,
+    )
+    moments, moment_of = _moments(time[place], part, validation_at, cut_at)
+    if not COUNTED & set(options):
+        moments, moment_of = moments[-1:], np.zeros_like(moment_of)  # nothing reads the others
+    counted = snapshots(
+        user, items, response, time, start, end, moments.tolist(), len(catalogue), pairs=AFFINITY in options
+    )
+    target = _shortened(text, known_items) if TARGET_ATTENTION in options else text[:, :0]
+    short, some = profiles(target, items, response, of_partition, partitions)
+    columns = names(options)
+    numbers = np.zeros((len(place), len(columns)), dtype=np.float32)
+    for moment, snapshot in enumerate(counted if columns else ()):
+        mine = np.flatnonzero(moment_of == moment)
+        numbers[mine] = dense(options, snapshot, past.of(mine), items[place][mine], text, genre)
+    arrays = {
+        "event_item": items,
+        "event_response": response,
+        "users": users,
+        "items": catalogue,
+        "genres": genres,
+        "vectors": raw.vectors["vector"],
+        "text": text,
+        "target": target,
+        "profiles": short,
+        "profile_mask": some,
+        "seen_items": seen_items,
+        "user": user[place],
+        "item": items[place],
+        "label": (rating[place] > POSITIVE_ABOVE).astype(np.float32),
+        "history": history,
+        "memory": np.stack([samples.latest(first, last, max_partitions), last], axis=1),
+        "closed": ranges,
+        "seen": np.searchsorted(first_time, time[place], side="left"),
+        "dense": numbers,
+        "part": part,
+    }
+    return Dataset(
+        **{name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()},
+        dense_names=columns,
+        vocabulary=vocabulary,
+        item_ids=tuple(item["item_id"] for item in tables.items),
+        snapshot=counted[-1],
+        cut=cut,
+        version=version,
+        item_version=raw.text[0] if raw.text else None,
+        max_history=max_history,
+        max_past=max_past,
+        max_partitions=max_partitions,
+        digest=digest(arrays, vocabulary, version),
+    )
+
+
+def digest(arrays: dict[str, np.ndarray], vocabulary: Vocabulary, version: VectorVersion | None) -> str:
+    """sha256 of everything a model can see."""
+    found = hashlib.sha256(f"{vocabulary.to_json()} {version}".encode())
+    for name, array in arrays.items():
+        found.update(f"{name} {array.dtype} {array.shape}".encode())
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
+
+
+def _parts(time: np.ndarray, cut_at: int, cut: datetime) -> tuple[np.ndarray, int]:
+    """Part of each sample, and the time validation begins at."""
+    in_train = time < cut_at
+    if not in_train.any() or in_train.all():
+        raise InputError(
+            f"The split at {cut.isoformat()} leaves {in_train.sum()} ratings to train and {(~in_train).sum()} to test: "
+            "load more behaviours or change LIBER_TRAIN_SHARE."
+        )
+    validation_at = samples.tail_cut(time[in_train], VALIDATION_SHARE)
+    part = np.where(in_train, np.where(time < validation_at, FIT, VALIDATION), TEST)
+    if not (part == FIT).any():
+        raise InputError("All training ratings have the same time: there is nothing left to validate with.")
+    return part, validation_at
+
+
+def _moments(time: np.ndarray, part: np.ndarray, validation_at: int, cut_at: int) -> tuple[np.ndarray, np.ndarray]:
+    """Moments of snapshots, ascending, and the one of each sample: the latest not after it.
+
+    Validation and test rows read the snapshot of the moment they begin at, as a model served from then on would.
+    """
+    fit = np.sort(time[part == FIT])
+    inside = fit[np.linspace(0, len(fit) - 1, SNAPSHOTS).astype(np.int64)]
+    moments = np.unique(np.concatenate([inside, [validation_at, cut_at]]))
+    return moments, np.searchsorted(moments, time, side="right") - 1
+
+
+def _first_rated(item: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Items by the time of their first rating, and these times."""
+    order = np.lexsort((item, time))
+    found, place = np.unique(item[order], return_index=True)
+    by_time = np.argsort(place)
+    return found[by_time], time[order][place[by_time]]
+
+
+def _text(raw: Raw, tables: Tables, known_items: np.ndarray) -> np.ndarray:
+    """Directions (C, w) of the items' text vectors; zeros for an item without one."""
+    rows = len(tables.items) + 1
+    if raw.text is None:
+        return np.zeros((rows, 0), dtype=np.float32)
+    columns = raw.text[1]
+    vectors = np.zeros((rows, columns["vector"].shape[1]), dtype=np.float32)
+    vectors[tables.item_rows(columns["item"])] = columns["vector"]
+    vectors[0] = 0
+    return directions(vectors, known_items)
+
+
+def _shortened(text: np.ndarray, known_items: np.ndarray) -> np.ndarray:
+    """The directions' first principal components, fitted on items known in training; (C, v) float32."""
+    fitted_on = text[known_items][np.abs(text[known_items]).sum(axis=1) > 0]
+    size = min(TARGET_SIZE, *fitted_on.shape)
+    if size == 0:
+        return np.zeros((len(text), 0), dtype=np.float32)
+    components = PCA(size, svd_solver="full").fit(fitted_on.astype(np.float64)).components_
+    return directions((text @ components.T).astype(np.float32), np.zeros(0, dtype=np.int64))

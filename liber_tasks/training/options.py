@@ -1,0 +1,32 @@
+"""Hyperparameters (paper, section 4.1.3), chosen on the validation tail of MovieLens-100K for each backbone."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a model is trained."""
+
+    embedding_size: int = 32
+    hidden: tuple[int, ...] = (200, 80)
+    batch_size: int = 1024
+    learning_rate: float = 1e-3
+    max_epochs: int = 5
+    patience: int = 1  # epochs without a better validation log loss before it stops
+    dropout: float = 0.4  # in the MLP
+    id_dropout: float = 0.2  # share of user and candidate ids replaced by "unknown" in training
+    weight_decay: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The options as JSON types."""
+        return {**asdict(self), "hidden": list(self.hidden)}
+
+
+CHOSEN: Mapping[str, Options] = {}  # where a backbone differs from the defaults
+
+
+def options_for(backbone: str) -> Options:
+    """The hyperparameters chosen for a backbone."""
+    return CHOSEN.get(backbone, Options())

@@ -1,0 +1,49 @@
+"""Inference is timed in turns, on the samples that cost LIBER most."""
+
+import pytest
+import torch
+
+from liber_tasks.evaluation import speed
+from liber_tasks.evaluation.speed import WARM_UP, measure
+from liber_tasks.training.dataset import TEST, Dataset
+from tests.training.data import SMALL
+
+
+def test_each_backbone_has_a_row_with_and_without_gathering(dataset: Dataset) -> None:
+    told: list[int] = []
+    threads = torch.get_num_threads()
+    found = measure(dataset, ("din", "dcnv2"), lambda _: SMALL, rounds=3, progress=lambda done, *_: told.append(done))
+    assert [(each.backbone, each.what) for each in found] == [
+        (backbone, what) for backbone in ("din", "dcnv2") for what in ("model", "model and batch")
+    ]
+    assert told == [0, 1, 2]
+    assert torch.get_num_threads() == threads
+    for each in found:
+        assert each.base_ms > 0
+        assert each.liber_ms > 0
+        assert each.ratio_low <= each.ratio <= each.ratio_high
+
+
+def test_who_is_first_changes_from_round_to_round() -> None:
+    calls: list[str] = []
+    times = speed._in_turns(lambda: calls.append("base"), lambda: calls.append("liber"), 4)
+    assert times.shape == (4, 2)
+    pairs = [tuple(calls[start : start + 2]) for start in range(0, len(calls), 2)]
+    assert len(pairs) == 4 + WARM_UP
+    assert pairs[WARM_UP:] in (
+        [("base", "liber"), ("liber", "base")] * 2,
+        [("liber", "base"), ("base", "liber")] * 2,
+    )
+
+
+def test_samples_with_a_vector_are_timed_when_they_are_enough(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = dataset.rows(TEST)
+    with_vector = rows[dataset.with_vector(rows)]
+    assert 0 < len(with_vector) < len(rows)
+    assert torch.equal(speed._samples(dataset), rows)
+    monkeypatch.setattr(speed, "SAMPLES", len(with_vector))
+    assert torch.equal(speed._samples(dataset), with_vector)
+    monkeypatch.setattr(speed, "SAMPLES", 5)
+    assert len(speed._samples(dataset)) == 5
