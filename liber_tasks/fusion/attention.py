@@ -1,6 +1,7 @@
 """Attention fuse layer: the vectors of a user's partitions become one (paper, section 3.4.2)."""
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -33,14 +34,35 @@ class SelfAttentionPooling(nn.Module):
         return attention.sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1) * mask
 
     def forward(self, memory: Tensor, mask: Tensor) -> Tensor:
-        """`memory` (B, P, in_features) float32, `mask` (B, P) bool, True where there is a partition, to (B, d)."""
-        known = mask.any(dim=1)
+        """`memory` (B, P, in_features) float32, `mask` (B, P) bool, True where there is a partition, to (B, d).
+
+        Users are taken together by how many partitions they have, up to 1, 2, 4, ...: most have few and some have many,
+        so that padding all to the longest would be several times the work. Projected is what was pooled: the same sum.
+        """
         fused = self.nothing.expand(len(memory), -1)
-        if not known.any():
-            return fused
-        memory, mask = memory[known], mask[known]  # most users of a young system have no partition yet
-        values = self.weights(memory, mask).unsqueeze(1) @ self.value(memory)
-        return fused.index_put((known.nonzero().squeeze(1),), values.squeeze(1))
+        rows, pooled = [], []
+        for chosen, latest in _by_length(mask):
+            some, real = memory[chosen, -latest:], mask[chosen, -latest:]
+            rows.append(chosen)
+            pooled.append((self.weights(some, real).unsqueeze(1) @ some).squeeze(1))
+        return fused.index_put((torch.cat(rows),), self.value(torch.cat(pooled))) if rows else fused
+
+
+def _by_length(mask: Tensor) -> Iterator[tuple[Tensor, int]]:
+    """Rows of `mask` (B, P) whose first True is among their last 1, then 2, 4, ...: their numbers, and that length.
+
+    Rows without a True are in none.
+    """
+    width = mask.shape[1]
+    if not width:
+        return
+    length = (width - mask.int().argmax(dim=1)) * mask.any(dim=1)
+    shorter, size = 0, 1
+    while shorter < width:
+        rows = ((length > shorter) & (length <= size)).nonzero().squeeze(1)
+        if len(rows):
+            yield rows, min(size, width)
+        shorter, size = size, 2 * size
 
 
 class MeanPooling(nn.Module):

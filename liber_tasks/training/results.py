@@ -37,7 +37,7 @@ def summarise(
     version = dataset.version if plan.reads_vectors else None
     return TrainReport(
         backbone=plan.backbone,
-        options=plan.reads,
+        options=plan.options if LIBER in plan.memory else (),
         training=plan.training.to_dict(),
         cut=dataset.cut.isoformat(),
         rows_train=len(train_rows),

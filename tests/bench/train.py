@@ -51,7 +51,7 @@ SIDES = ("ours", "same", "ids_only")
 def measure(size: int = 12) -> tuple[dict[str, Any], dict[str, Any]]:
     """`size` batches of 1024 a backbone and round."""
     torch.set_num_threads(1)
-    options = Options(max_epochs=1)
+    options = Options(max_epochs=1, batch_size=1024)
     with tempfile.TemporaryDirectory(prefix="liber-bench-") as folder:
         say("train: loading MovieLens-100K")
         dataset = _dataset()

@@ -248,6 +248,12 @@ def test_counts_of_all_users_do_reach_later_samples() -> None:
     assert _seen(found[0], row)["counted"] != _seen(found[1], row)["counted"]
 
 
+def test_counts_of_all_users_leave_out_the_samples_own_moment() -> None:
+    found = [_assemble([*ALWAYS, (2, 10, 1, rating), (3, 10, 1, 5.0)], []) for rating in (5.0, 2.0)]
+    row = int((found[0].user == 3).nonzero()[-1])
+    assert _seen(found[0], row)["counted"] == _seen(found[1], row)["counted"]
+
+
 @pytest.mark.parametrize(("earlier_by", "seen"), [(0, 0), (1, 1)])
 def test_an_equal_timestamp_is_not_earlier(earlier_by: int, seen: int) -> None:
     events = [(3, 10 - earlier_by, n, 5.0) for n in range(1, K + 1)]
