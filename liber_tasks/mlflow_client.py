@@ -49,3 +49,18 @@ def connected(settings: Settings) -> Iterator["MlflowClient"]:
             raise ServiceUnavailable(
                 f"MLflow {reason} at {uri}: check MLFLOW_TRACKING_URI and the server, then run the command again."
             ) from error
+
+
+def experiment_id(client: "MlflowClient", name: str) -> str:
+    """The experiment of that name, made at first use."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(client.create_experiment(name))
+        except MlflowException:  # another process was first
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise
+    return str(found.experiment_id)

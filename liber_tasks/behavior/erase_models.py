@@ -1,4 +1,4 @@
-"""Which registered models know a user: their vocabularies hold the ids that they were trained on.
+"""Which registered models know a user: vocabularies hold the ids that they were trained on, bundles all ids.
 
 An erasure cannot rewrite a registered model. It can say which versions to replace by a training run on what is left,
 and then to delete in MLflow.
@@ -12,10 +12,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from liber_tasks.config import Settings, environment
+from liber_tasks.mlflow_client import PATIENCE
 
 VOCABULARY = "vocabulary.json"
-_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-             "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}  # fmt: skip
+BUNDLE, USERS = ("liber.features", "bundle"), "users.json"  # tag of a version that carries features; of these users
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ def models_holding(settings: Settings, user_ids: Collection[str]) -> ModelsHoldi
     """Look for users in the vocabulary of every registered version; never fails.
 
     A model's vocabulary holds every user with a behaviour before the validation rows, so all whose data shaped its
-    weights. Runs, reports, signatures and input examples in MLflow hold no ids of users.
+    weights; one that carries its features names all whose features these are. Runs, reports, signatures and input
+    examples in MLflow hold no ids of users.
 
     Args:
         settings: `mlflow_tracking_uri`, `model_name`.
@@ -47,7 +48,7 @@ def models_holding(settings: Settings, user_ids: Collection[str]) -> ModelsHoldi
     except ImportError:
         return ModelsHolding(False, "mlflow is not installed")
     # parts of MLflow's client ask the environment, whatever they are given
-    with environment(_PATIENCE | {"MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri}):
+    with environment(PATIENCE | {"MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri}):
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         try:
             found = list(client.search_model_versions(f"name = '{settings.model_name}'"))
@@ -63,19 +64,25 @@ def models_holding(settings: Settings, user_ids: Collection[str]) -> ModelsHoldi
 
 
 def _knows(version: Any, uri: str, user_ids: Collection[str]) -> bool | None:
-    """Whether a version's vocabulary holds one of the users; None where it cannot be read."""
+    """Whether a version's vocabulary or bundle holds one of the users; None where it cannot be read."""
     import json
 
     from mlflow.artifacts import download_artifacts
 
+    def read(name: str, folder: str) -> Any:
+        path = download_artifacts(
+            artifact_uri=f"models:/{version.name}/{version.version}/artifacts/model/{name}",
+            dst_path=folder, tracking_uri=uri, registry_uri=uri,
+        )  # fmt: skip
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+
     with TemporaryDirectory() as folder:
         try:
-            path = download_artifacts(
-                artifact_uri=f"models:/{version.name}/{version.version}/artifacts/model/{VOCABULARY}",
-                dst_path=folder, tracking_uri=uri, registry_uri=uri,
-            )  # fmt: skip
-            users = json.loads(Path(path).read_text(encoding="utf-8"))["users"]
-            return any(user_id in users for user_id in user_ids)
+            users = set(read(VOCABULARY, folder)["users"])
+            tag, bundled = BUNDLE
+            if version.tags.get(tag) == bundled:
+                users.update(read(USERS, folder))
+            return not users.isdisjoint(user_ids)
         except Exception as error:  # whatever a store or a file of somebody else's brings: the answer is "unknown"
             logging.getLogger(__name__).info("model version %s: %s", version.version, type(error).__name__)
             return None

@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from liber_tasks.config import Settings
 from liber_tasks.db import database_errors, query
 from liber_tasks.errors import InputError, LiberError
-from liber_tasks.mlflow_client import connected
+from liber_tasks.mlflow_client import connected, experiment_id
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -151,7 +151,7 @@ def _add(client: "MlflowClient", row: dict[str, Any]) -> str:
     row["knowledge_version"] = Projection.from_bytes(stored, row["explained_variance"]).fitted_on
     row["fitted_before"] = row["fitted_before"] and row["fitted_before"].isoformat()
     tags = {TAG: version, "liber.model": row["model"], "liber.explained_variance": f"{row['explained_variance']:.4f}"}
-    run = client.create_run(_experiment(client), tags={**tags, "liber.kind": "encoder"}, run_name=version)
+    run = client.create_run(experiment_id(client, NAME), tags={**tags, "liber.kind": "encoder"}, run_name=version)
     for name, value in row.items():
         client.log_param(run.info.run_id, name, value)
     client.log_metric(run.info.run_id, "explained_variance", row["explained_variance"])
@@ -168,18 +168,3 @@ def _add(client: "MlflowClient", row: dict[str, Any]) -> str:
     source = f"{run.info.artifact_uri}/{FOLDER}"
     made = client.create_model_version(NAME, source, run.info.run_id, tags=tags)
     return str(made.version)
-
-
-def _experiment(client: "MlflowClient") -> str:
-    """The experiment of all encoders, made at first use."""
-    from mlflow.exceptions import MlflowException
-
-    found = client.get_experiment_by_name(NAME)
-    if found is None:
-        try:
-            return str(client.create_experiment(NAME))
-        except MlflowException:  # another process was first
-            found = client.get_experiment_by_name(NAME)
-            if found is None:
-                raise
-    return str(found.experiment_id)

@@ -12,6 +12,7 @@ from mlflow.exceptions import MlflowException
 
 from liber_tasks.config import Settings
 from liber_tasks.evaluation.cells import Cell, Outcome
+from liber_tasks.mlflow_client import experiment_id
 from liber_tasks.training import tracking
 
 EXPERIMENT = "liber-evaluate"
@@ -26,7 +27,7 @@ class Store:
 
     def __init__(self, client: MlflowClient) -> None:
         self._client = client
-        self._experiment = _experiment(client)
+        self._experiment = experiment_id(client, EXPERIMENT)
         self._runs = dict(self._finished())
 
     def find(self, cell: Cell, tests: int, validations: int) -> Outcome | None:
@@ -111,16 +112,3 @@ def connected(settings: Settings) -> Iterator[Store]:
     client = tracking.connect(settings)
     with tracking.mlflow_errors(settings.require("mlflow_tracking_uri")):
         yield Store(client)
-
-
-def _experiment(client: MlflowClient) -> str:
-    """The experiment, made at first use."""
-    found = client.get_experiment_by_name(EXPERIMENT)
-    if found is None:
-        try:
-            return str(client.create_experiment(EXPERIMENT))
-        except MlflowException:  # another process was first
-            found = client.get_experiment_by_name(EXPERIMENT)
-            if found is None:
-                raise
-    return str(found.experiment_id)

@@ -17,7 +17,7 @@ from liber_tasks.config import Settings, environment
 from liber_tasks.errors import ServiceUnavailable
 from liber_tasks.interest.prompts import Kind, digest
 from liber_tasks.interest.trace_format import USER_TAG, Traced, span, trace_info
-from liber_tasks.interest.wording.registry import PATIENCE, connected
+from liber_tasks.mlflow_client import PATIENCE, connected, experiment_id
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -193,7 +193,7 @@ class _Sender:
         from mlflow import MlflowClient
         from mlflow.tracing.client import TracingClient
 
-        self._experiment_id = _experiment(MlflowClient(tracking_uri=uri, registry_uri=uri))
+        self._experiment_id = experiment_id(MlflowClient(tracking_uri=uri, registry_uri=uri), EXPERIMENT)
         self._client = TracingClient(uri)
 
     def send(self, batch: Sequence[Traced], tags: dict[str, str]) -> None:
@@ -201,18 +201,3 @@ class _Sender:
         for call in batch:
             self._client.start_trace(trace_info(call, self._experiment_id, tags))
         self._client.log_spans(self._experiment_id, [span(call) for call in batch])
-
-
-def _experiment(client: "MlflowClient") -> str:
-    """The experiment of all traces, made at first use."""
-    from mlflow.exceptions import MlflowException
-
-    found = client.get_experiment_by_name(EXPERIMENT)
-    if found is None:
-        try:
-            return str(client.create_experiment(EXPERIMENT))
-        except MlflowException:  # another process was first
-            found = client.get_experiment_by_name(EXPERIMENT)
-            if found is None:
-                raise
-    return str(found.experiment_id)

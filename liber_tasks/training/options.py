@@ -1,4 +1,4 @@
-"""Hyperparameters (paper, section 4.1.3), chosen on the validation tail of MovieLens-100K, one set for all backbones."""
+"""Hyperparameters (paper, section 4.1.3): one set, chosen on the validation tail of MovieLens-100K."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

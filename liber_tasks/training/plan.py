@@ -47,8 +47,8 @@ class Plan:
             raise InputError(f"The memory variants are {list(self.memory)}: give 'none', 'liber' or both, each once.")
         if self.seeds < 1:
             raise InputError(f"seeds is {self.seeds}: it must be at least 1.")
-        if LIBER in self.memory and not self.options:
-            raise InputError("The model with memory would read nothing: give at least one option, such as pooled.")
+        if LIBER in self.memory and not set(self.options) - set(BASIC):
+            raise InputError("The model with memory would read no memory: give at least one option, such as pooled.")
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -76,8 +76,8 @@ class Plan:
     def params(self, dataset: Dataset) -> dict[str, Any]:
         """What MLflow keeps as parameters, as JSON types."""
         return {"backbone": self.backbone, "memory": list(self.memory), "options": list(self.reads),
-                "seeds": self.seeds, "max_history": dataset.max_history, "max_partitions": dataset.max_partitions,
-                **self.training.to_dict()}  # fmt: skip
+                "seeds": self.seeds, "max_history": dataset.max_history, "max_past": dataset.max_past,
+                "max_partitions": dataset.max_partitions, **self.training.to_dict()}  # fmt: skip
 
     def fits(self, dataset: Dataset, checkpoints: Path | None, progress: Progress) -> Iterator[tuple[Memory, Fitted]]:
         """Train every variant with every seed.

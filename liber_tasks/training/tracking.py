@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 
+from liber_tasks import mlflow_client
 from liber_tasks.config import ROOT, Settings, environment
 from liber_tasks.errors import ServiceUnavailable
 from liber_tasks.training.fit import Fitted
@@ -57,16 +58,7 @@ def connect(settings: Settings) -> MlflowClient:
 
 def experiment_id(client: MlflowClient) -> str:
     """The experiment of all comparisons, made at first use."""
-    found = client.get_experiment_by_name(EXPERIMENT)
-    if found is not None:
-        return str(found.experiment_id)
-    try:
-        return str(client.create_experiment(EXPERIMENT))
-    except MlflowException:  # another process was first
-        found = client.get_experiment_by_name(EXPERIMENT)
-        if found is None:
-            raise
-        return str(found.experiment_id)
+    return mlflow_client.experiment_id(client, EXPERIMENT)
 
 
 def finished(client: MlflowClient, experiment: str, fingerprint: str | None = None) -> TrainReport | None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from mlflow import MlflowClient
 
 from liber_tasks.behavior.erase_models import ModelsHolding, models_holding
 from liber_tasks.config import Settings
@@ -37,7 +38,7 @@ def register(url: str, folder: Path, name: str, content: str) -> None:
 
 
 def _register(folder: Path, name: str, content: str) -> None:
-    (folder / "model").mkdir(parents=True)
+    (folder / "model").mkdir(parents=True, exist_ok=True)
     (folder / "model" / "vocabulary.json").write_text(content)
     (folder / "code.py").write_text(MODEL)
     mlflow.pyfunc.log_model(name="m", python_model=str(folder / "code.py"), registered_model_name=name,
@@ -54,6 +55,17 @@ def test_the_versions_that_know_the_user_are_named_newest_first(tracked: Setting
     assert models_holding(tracked, ["ann", "ben"]).versions == ("3", "2", "1")
     assert models_holding(tracked, ["an"]).versions == ()
     assert not list(tmp_path.glob("*.db"))
+
+
+def test_a_version_that_carries_features_knows_whose_they_are(tracked: Settings, tmp_path: Path) -> None:
+    url, carries = tracked.require("mlflow_tracking_uri"), tracked.model_copy(update={"model_name": "carries"})
+    for number in (1, 2):
+        (tmp_path / str(number) / "model").mkdir(parents=True)
+        (tmp_path / str(number) / "model" / "users.json").write_text('["ann", "late"]')
+        register(url, tmp_path / str(number), "carries", '{"users": {"ann": 1}}')
+    MlflowClient(url, url).set_model_version_tag("carries", "2", "liber.features", "bundle")
+    assert models_holding(carries, ["late"]) == ModelsHolding(True, None, ("2",), ())
+    assert models_holding(carries, ["ann"]).versions == ("2", "1")
 
 
 def test_without_mlflow_it_says_that_nobody_looked(settings: Settings) -> None:

@@ -25,7 +25,7 @@ from liber_tasks.config import Settings
 from liber_tasks.config import load as settings_of
 from liber_tasks.errors import InputError, ServiceUnavailable
 from liber_tasks.interest import traces
-from liber_tasks.interest.wording.registry import PATIENCE
+from liber_tasks.mlflow_client import PATIENCE
 from tests.services_mlflow import mlflow_url  # noqa: F401
 
 AWAY = "http://127.0.0.1:9"

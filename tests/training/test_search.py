@@ -17,9 +17,11 @@ from liber_tasks.training.evaluate import log_loss
 from liber_tasks.training.fit import fit, predict
 from liber_tasks.training.load import load
 from liber_tasks.training.options import Options, options_for
+from liber_tasks.training.plan import BOTH, Plan
 from tests.training.data import fill
 
 GRID: dict[str, Any] = {"learning_rate": [1e-3, 1e-2], "dropout": [0.0, 0.4]}
+PLAN = Plan("din", BOTH, ("pooled",), 1, options_for("din"))
 SMALL = {"embedding_size": 8, "hidden": [16, 8], "batch_size": 64, "max_epochs": 1}
 
 
@@ -70,11 +72,12 @@ def test_the_best_on_validation_is_chosen_and_nothing_of_the_test_rows_is_kept(
     candidates = [{"learning_rate": 1e-4}, {"learning_rate": 3e-2}, {"learning_rate": 1e-3}]
     runs = [_fit(engine, tracked, **candidate) for candidate in candidates]
     losses = []
-    dataset = load(engine, tracked)
+    dataset = load(engine, tracked, PLAN.reads)
     truth = dataset.label[dataset.rows(VALIDATION)].numpy()
     for candidate, run in zip(candidates, runs, strict=True):
         training = search.changed(options_for("din"), {**SMALL, **candidate})
-        fits = [fit(dataset, dataset.config("din", options, training), training, 0) for options in ((), ("pooled",))]
+        plan = replace(PLAN, training=training)
+        fits = [fit(dataset, plan.config(memory, dataset), training, 0) for memory in plan.memory]
         own = [log_loss(truth, predict(f.model, dataset, dataset.rows(VALIDATION), f.config)) for f in fits]
         losses.append(np.mean(own))
         assert client.get_run(run).data.metrics["validation_log_loss"] == pytest.approx(losses[-1])
@@ -89,7 +92,7 @@ def test_the_best_on_validation_is_chosen_and_nothing_of_the_test_rows_is_kept(
 
 def test_test_rows_decide_nothing(engine: Engine, tracked: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(engine)
-    dataset = load(engine, tracked, ("pooled",))
+    dataset = load(engine, tracked, PLAN.reads)
     turned = dataset.label.clone()
     turned[dataset.rows(TEST)] = 1 - turned[dataset.rows(TEST)]
     scores = []

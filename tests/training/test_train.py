@@ -58,7 +58,7 @@ def test_a_comparison_reports_tracks_registers_and_is_not_repeated(
     assert run.data.tags["airflow.run"] == "r1"
     assert run.data.tags["liber.summary_prompt"] == "summary/1"
     assert run.data.tags["liber.dataset_digest"] == report.digest
-    assert run.data.params["learning_rate"] == "0.001"
+    assert run.data.params["learning_rate"] == str(SMALL.learning_rate)
     children = client.search_runs([report.experiment_id], f"tags.`mlflow.parentRunId` = '{report.run_id}'")
     assert len(children) == 4
     assert {child.info.status for child in children} == {"FINISHED"}
@@ -206,6 +206,7 @@ def test_the_backbone_alone_needs_no_vectors_and_registers_nothing(
         ({"options": ("poled",)}, "poled: give each once, of pooled"),
         ({"options": ("pooled", "mean")}, "give one of them"),
         ({"options": ()}, "at least one option"),
+        ({"options": ("statistics",)}, "at least one option"),
     ],
 )
 def test_a_wrong_argument_is_named(engine: Engine, settings: Settings, wrong: dict[str, object], message: str) -> None:

@@ -6,51 +6,22 @@ mlflow is imported where it is used: importing this module costs a DAG file noth
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from liber_tasks.config import Settings, environment
-from liber_tasks.errors import InputError, ServiceUnavailable
+from liber_tasks.config import Settings
+from liber_tasks.errors import InputError
 from liber_tasks.interest.prompts import Kind, PromptTemplate, check_variables, digest
+from liber_tasks.mlflow_client import connected
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 NAMES: dict[Kind, str] = {"summary": "liber-summary", "shift": "liber-shift"}
 SETTING: dict[Kind, str] = {"summary": "LIBER_SUMMARY_PROMPT", "shift": "LIBER_SHIFT_PROMPT"}
-# MLflow's client would ask an absent server again for minutes, and parts of it ask nobody but the environment.
-PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-            "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}  # fmt: skip
 _URI = re.compile(r"prompts:/(?P<name>[A-Za-z0-9_.-]+)(?:/(?P<version>[1-9]\d{0,8})|@(?P<alias>[A-Za-z0-9_.-]+))")
 _VARIABLE = re.compile(r"{{\s*\w+\s*}}")
 _MARKS = ("{{", "}}", "{%", "{#")
 _PAGE = 100
-
-
-@contextmanager
-def connected(settings: Settings) -> Iterator["MlflowClient"]:
-    """A client of MLflow that gives up within seconds; its failures become one clear sentence.
-
-    Raises:
-        InputError: MLFLOW_TRACKING_URI is not set.
-        ServiceUnavailable: the server does not answer or refuses.
-    """
-    uri = settings.require("mlflow_tracking_uri")
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
-    with environment(PATIENCE | {"MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri}):
-        try:
-            yield MlflowClient(tracking_uri=uri, registry_uri=uri)
-        except (MlflowException, OSError) as error:
-            said = str(error)
-            if isinstance(error, OSError) or "API request to" in said or "Max retries" in said:
-                reason = "does not answer"
-            else:
-                reason = f"refuses ({said.splitlines()[0][:200]})"
-            raise ServiceUnavailable(
-                f"MLflow {reason} at {uri}: check MLFLOW_TRACKING_URI and the server, then run the command again."
-            ) from error
 
 
 def register(settings: Settings, templates: Mapping[Kind, PromptTemplate]) -> dict[Kind, str]:
