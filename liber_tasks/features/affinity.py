@@ -13,8 +13,8 @@ NAMES = (
     "affinity_regression", "affinity_correlation",
 )  # fmt: skip
 PRIOR_PAIR = 10.0  # ratings of the candidate by anybody that are added to a pair's own
-_MOST_DENSE = 2**24  # numbers of a matrix's rows made dense: many times faster to read than sparse ones
 PRIOR_SQUARE = 20.0  # square stars, or users, that are added to a pair's own: it rests on few ratings
+_WORTH_DENSE = 8  # numbers written for each one read: a request's few rows are read many times, once a candidate
 
 
 def affinity(
@@ -79,6 +79,6 @@ def _at(matrix: sparse.csr_array, row: np.ndarray, column: np.ndarray) -> np.nda
     present = np.zeros(matrix.shape[0], dtype=bool)
     present[row] = True
     distinct = np.flatnonzero(present)
-    if len(distinct) * matrix.shape[1] > _MOST_DENSE:
+    if len(distinct) * matrix.shape[1] > _WORTH_DENSE * len(row):
         return np.asarray(matrix[row, column]).ravel()
     return matrix[distinct].toarray()[(np.cumsum(present) - 1)[row], column]
