@@ -95,7 +95,7 @@ def test_what_is_kept_of_a_cell_is_what_a_reader_looks_for(tracked: Settings, da
     (run,) = client.search_runs([client.get_experiment_by_name(store.EXPERIMENT).experiment_id])
     assert run.info.status == "FINISHED"
     assert run.data.params["backbone"] == "din"
-    assert run.data.params["learning_rate"] == "0.001"
+    assert run.data.params["learning_rate"] == str(SMALL.learning_rate)
     assert run.data.tags["liber.dataset_digest"] == dataset.digest
     assert run.data.tags["liber.knowledge_version"] == "k1"
     curve = client.get_metric_history(run.info.run_id, "validation_log_loss")
