@@ -1,9 +1,13 @@
 """What every backbone reads: one batch of samples as tensors."""
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
+
+_SHARED = ("entry_", "memories")  # beginnings of the fields without a row for each sample
 
 
 @dataclass(frozen=True)
@@ -25,9 +29,10 @@ class Output(NamedTuple):
 
 @dataclass(frozen=True)
 class Batch:
-    """B samples with L history positions, G genres and P partition vectors of length d.
+    """B samples with L history positions, G genres, and memories of up to P partition vectors of length d.
 
     The same items fill many histories of a batch: they are kept once, as E distinct entries, and embedded once.
+    Samples of one user between two partitions share a memory: it is kept once, as one of M, and fused once.
     Index 0 means "unknown" in every field.
     """
 
@@ -39,8 +44,9 @@ class Batch:
     entry_item: Tensor  # (E,) int64: item id
     entry_genres: Tensor  # (E, G) float32, as `genres`
     entry_response: Tensor  # (E,) int64: 0 to 4: rated with 1 to 5 stars; 5: not rated
-    memory: Tensor  # (B, P, d) float32: r_1..r_j (paper, Eq. 4), oldest first
-    memory_mask: Tensor  # (B, P) bool: True where there is a partition
+    memory_of: Tensor  # (B,) int64, which of the memories is the sample's
+    memories: Tensor  # (M, P, d) float32: r_1..r_j (paper, Eq. 4), oldest first
+    memories_mask: Tensor  # (M, P) bool: True where there is a partition
     dense: Tensor  # (B, F) float32: numbers known before the sample, not standardised; F may be 0
     candidate: Tensor  # (B, v) float32: the candidate's text vector; v = 0 where no option reads it
     profile: (
@@ -51,3 +57,17 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.user)
+
+    def part(self, rows: Tensor | slice) -> "Batch":
+        """Some of the samples; what samples share stays whole."""
+        return self._with(lambda name, value: value if name.startswith(_SHARED) else value[rows])
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same on a device."""
+        return self._with(lambda _, value: value.to(device))
+
+    def _with(self, change: Callable[[str, Tensor], Tensor]) -> "Batch":
+        tensors: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        for name, value in tensors.items():
+            tensors[name] = None if value is None else change(name, value)
+        return Batch(**tensors)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from liber_tasks.backbones.batch import Batch, Output
+from liber_tasks.backbones.rows import take
 from liber_tasks.fusion.attention import MeanPooling, SelfAttentionPooling, TargetAttention
 from liber_tasks.fusion.options import MEAN, POOLED, TARGET_ATTENTION
 
@@ -56,7 +57,7 @@ class LiberModel(nn.Module):
         """Further features (B, E); None when the options ask for none."""
         parts = []
         if self.fusion is not None:
-            parts.append(self.fusion(batch.memory * self.scale, batch.memory_mask))
+            parts.append(take(self.fusion(batch.memories * self.scale, batch.memories_mask), batch.memory_of))
         if self.target is not None:
             parts.append(self.target(batch.candidate, batch.profile, batch.profile_mask))
         if len(self.dense_mean):

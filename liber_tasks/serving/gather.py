@@ -47,7 +47,7 @@ def gather(config: ModelConfig, catalogue: Catalogue, pasts: Sequence[UserPast],
     entries, entry = np.unique(item * RESPONSES + response, return_inverse=True)
     place, real = _positions(history[past_of])
     vectors, memory = _vectors(config, pasts)
-    kept, has_vector = _positions(memory[past_of])
+    kept, has_vector = _positions(memory)
     closed, partitioned = _closed(config, pasts)
     partition_item, partition_response, partition = partitioned
     count = int(sum(past.partitions for past in pasts))
@@ -73,8 +73,9 @@ def gather(config: ModelConfig, catalogue: Catalogue, pasts: Sequence[UserPast],
         "entry_item": catalogue.items[entries // RESPONSES, 0],
         "entry_genres": catalogue.genres[entries // RESPONSES],
         "entry_response": entries % RESPONSES,
-        "memory": vectors[kept] * has_vector[..., None],
-        "memory_mask": has_vector,
+        "memory_of": past_of,
+        "memories": vectors[kept] * has_vector[..., None],
+        "memories_mask": has_vector,
         "dense": numbers,
         "candidate": catalogue.target[pairs.row],
         "profile": profile[sealed] * is_closed[..., None, None],

@@ -119,7 +119,8 @@ class Dataset:
             codes.append(self._negatives(rows, self.event_item[place], real, negatives) * RESPONSES + response)
         entry, entries = _distinct(torch.stack(codes), len(self.items) * RESPONSES)
         entry_row = entries // RESPONSES
-        kept, mask = _positions(self.memory[rows] if config.reads_vectors else self.memory[rows] * 0)
+        ranges, memory_of = _distinct_ranges(self.memory[rows] if config.reads_vectors else self.memory[rows] * 0)
+        kept, mask = _positions(ranges)
         closed, sealed = _positions(self.closed[rows] if config.profile_size else self.closed[rows] * 0)
         columns = [self.dense_names.index(name) for name in config.dense]
         item = self.item[rows]
@@ -132,8 +133,9 @@ class Dataset:
             entry_item=self.items[entry_row, 0],
             entry_genres=self.genres[entry_row],
             entry_response=entries % RESPONSES,
-            memory=self.vectors[kept] * mask.unsqueeze(-1),
-            memory_mask=mask,
+            memory_of=memory_of,
+            memories=self.vectors[kept] * mask.unsqueeze(-1),
+            memories_mask=mask,
             dense=self.dense[rows][:, columns],
             candidate=self.target[item] if config.profile_size else self.target[item, :0],
             profile=self.profiles[closed] * sealed[..., None, None],
@@ -163,6 +165,13 @@ def _positions(ranges: Tensor) -> tuple[Tensor, Tensor]:
     position = end - longest + torch.arange(longest)
     real = position >= start
     return torch.where(real, position, 0), real
+
+
+def _distinct_ranges(ranges: Tensor) -> tuple[Tensor, Tensor]:
+    """The distinct ones of ranges (B, 2), (M, 2), and which of them each is, (B,)."""
+    width = int(ranges.max()) + 1 if len(ranges) else 1
+    codes, place = torch.unique(ranges[:, 0] * width + ranges[:, 1], return_inverse=True)
+    return torch.stack([codes // width, codes % width], dim=1), place
 
 
 def _distinct(codes: Tensor, bound: int) -> tuple[Tensor, Tensor]:

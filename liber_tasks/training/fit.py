@@ -101,7 +101,7 @@ def fit(
             batch = _drop_ids(batch, options.id_dropout, order)
             mine = processes.share(len(chunk))
             part = _part_of_pairs(batch.history_mask, mine)
-            batch, label = _to(batch, device, mine), dataset.label[chunk][mine].to(device)
+            batch, label = batch.part(mine).to(device), dataset.label[chunk][mine].to(device)
             with _mixed(device):
                 output = train(batch)
                 loss = nn.functional.binary_cross_entropy_with_logits(output.logits.float(), label, reduction="sum")
@@ -130,7 +130,7 @@ def predict(model: LiberModel, dataset: Dataset, rows: Tensor, config: ModelConf
     device = next(model.parameters()).device
     with torch.inference_mode(), _mixed(device):
         chunks = [
-            torch.sigmoid(model(_to(dataset.batch(chunk, config), device)).logits.float()).cpu()
+            torch.sigmoid(model(dataset.batch(chunk, config).to(device)).logits.float()).cpu()
             for chunk in rows.split(EVALUATION_BATCH)
         ]
     return torch.cat(chunks).numpy() if chunks else np.zeros(0, dtype=np.float32)
@@ -202,17 +202,6 @@ def threads(count: int) -> Iterator[None]:
 def _mixed(device: torch.device) -> torch.autocast:
     """Mixed precision on a GPU; bfloat16 needs no loss scaling."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
-
-
-def _to(batch: Batch, device: torch.device, mine: slice = slice(None)) -> Batch:
-    """The part `mine` of the samples, on a device; the entries they share stay whole."""
-    if device.type == "cpu" and mine == slice(None):
-        return batch
-    parts: dict[str, Any] = {f.name: getattr(batch, f.name) for f in fields(batch)}
-    for name, value in parts.items():
-        if value is not None:
-            parts[name] = (value if name.startswith("entry") else value[mine]).to(device)
-    return Batch(**parts)
 
 
 def _part_of_pairs(history_mask: Tensor, mine: slice) -> float:

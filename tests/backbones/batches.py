@@ -1,7 +1,5 @@
 """Random batches for model tests."""
 
-from dataclasses import fields, replace
-
 import torch
 
 from liber_tasks.backbones.batch import Batch, Sizes
@@ -11,6 +9,7 @@ from liber_tasks.fusion.model import ModelConfig
 USERS, ITEMS, GENRES, LUSTRA, VECTOR = 5, 7, 4, 3, 6
 DENSE, TEXT, PROFILES = 2, 3, 2  # F, v, Q of Batch
 ENTRIES = 9
+MEMORIES = 4  # M
 SIZES = Sizes(user=(USERS + 1, 8, 3, 3), items=ITEMS + 1, lustra=LUSTRA + 1, genres=GENRES)
 
 
@@ -44,11 +43,14 @@ def config(memory: str = "liber", backbone: str = "din") -> ModelConfig:
 
 
 def random_batch(rows: int = 6, history: int = 5, partitions: int = 3, seed: int = 0) -> Batch:
-    """Row 0 has no history and no partition; the last row has all of both. Negatives are there as in training."""
+    """Row 0 has no history and no partition; the last row has all of both. Negatives are there as in training.
+
+    Rows share memories, the first of which holds no partition.
+    """
     g = torch.Generator().manual_seed(seed)
     lengths = torch.linspace(0, history, rows).round().long()
-    counts = torch.linspace(0, partitions, rows).round().long()
-    mask = torch.arange(partitions).expand(rows, -1) >= partitions - counts.unsqueeze(1)
+    counts = torch.linspace(0, partitions, MEMORIES).round().long()
+    mask = torch.arange(partitions).expand(MEMORIES, -1) >= partitions - counts.unsqueeze(1)
     genres = torch.rand(rows + ENTRIES, GENRES, generator=g).round()
     genres = genres / genres.sum(1, keepdim=True).clamp(min=1)
     return Batch(
@@ -60,8 +62,9 @@ def random_batch(rows: int = 6, history: int = 5, partitions: int = 3, seed: int
         entry_item=torch.randint(0, ITEMS + 1, (ENTRIES,), generator=g),
         entry_genres=genres[rows:],
         entry_response=torch.randint(0, 6, (ENTRIES,), generator=g),
-        memory=torch.randn(rows, partitions, VECTOR, generator=g) * mask.unsqueeze(-1),
-        memory_mask=mask,
+        memory_of=torch.linspace(0, MEMORIES - 1, rows).round().long(),
+        memories=torch.randn(MEMORIES, partitions, VECTOR, generator=g) * mask.unsqueeze(-1),
+        memories_mask=mask,
         dense=torch.randn(rows, DENSE, generator=g),
         candidate=torch.randn(rows, TEXT, generator=g),
         profile=torch.randn(rows, PROFILES, 2, TEXT, generator=g),
@@ -71,6 +74,5 @@ def random_batch(rows: int = 6, history: int = 5, partitions: int = 3, seed: int
 
 
 def select(batch: Batch, rows: list[int]) -> Batch:
-    """Some rows of a batch; the entries stay."""
-    kept = {f.name: getattr(batch, f.name) for f in fields(batch) if not f.name.startswith("entry")}
-    return replace(batch, **{name: None if value is None else value[rows] for name, value in kept.items()})
+    """Some rows of a batch."""
+    return batch.part(torch.tensor(rows, dtype=torch.int64))

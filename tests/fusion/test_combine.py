@@ -35,7 +35,7 @@ def test_a_fresh_model_with_memory_is_the_backbone(options: tuple[str, ...]) -> 
 
 def test_without_any_partition_training_leaves_the_memory_inert() -> None:
     base, liber = _models()
-    batch = replace(random_batch(), memory_mask=torch.zeros_like(random_batch().memory_mask))
+    batch = replace(random_batch(), memories_mask=torch.zeros_like(random_batch().memories_mask))
     for model in (base, liber):
         optimizer = torch.optim.SGD(model.parameters(), 0.1)
         for _ in range(3):
@@ -52,16 +52,17 @@ def test_the_fused_vector_is_one_more_input_of_the_mlp() -> None:
     seen: list[torch.Tensor] = []
     liber.backbone.mlp.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))  # type: ignore[attr-defined]
     liber(batch)
-    torch.testing.assert_close(seen[0][:, -4:], liber.fusion(batch.memory, batch.memory_mask))
+    fused = liber.fusion(batch.memories, batch.memories_mask)  # type: ignore[misc]
+    torch.testing.assert_close(seen[0][:, -4:], fused[batch.memory_of])
 
 
 def test_memory_changes_the_score_once_its_columns_have_weight() -> None:
     _, liber = _models()
     torch.nn.init.normal_(liber.backbone.mlp.hidden[0].weight)  # type: ignore[attr-defined]
     batch = random_batch()
-    moved = replace(batch, memory=2 * batch.memory)
+    moved = replace(batch, memories=2 * batch.memories)
     changed = (liber(moved).logits - liber(batch).logits).abs() > 1e-7
-    assert changed.tolist() == batch.memory_mask.any(dim=1).tolist()
+    assert changed.tolist() == batch.memories_mask[batch.memory_of].any(dim=1).tolist()
 
 
 @each_option
