@@ -28,7 +28,8 @@ LIST = ["null", "array"]
     Trains the backbone without and with the memory over paired seeds, evaluates both on the latest tenth of the
     behaviours, registers the model with memory in MLflow as `challenger`. What serves is the `champion`, which only an
     approval in `promote_ctr` moves. With a `grid`, every combination of its values is trained first, with one seed, and
-    the one with the lowest log loss on the validation tail is taken; without one that part is skipped.
+    the one with the lowest log loss on the validation tail is taken; without one that part is skipped. Options that
+    compare items by their texts have new and changed items encoded first.
 
     The same data and settings are trained once: a re-run returns the earlier result. **Do not run** it to compare
     many settings on the test rows; choose on validation, with a `grid`.
@@ -48,7 +49,8 @@ def train_ctr() -> None:
     @task
     def candidates() -> list[dict[str, Any]]:
         with liber.clear_errors():
-            settings, params, _ = given()
+            settings, params, shown = given()
+            training_jobs.encode_items(settings, params["options"], shown["progress"])
             return training_jobs.candidates(settings, params["grid"])
 
     @task(max_active_tis_per_dagrun=load().search_tasks)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from liber_tasks import learning
 from liber_tasks.config import Settings
 from liber_tasks.errors import InputError
-from liber_tasks.fusion.options import FUSED, check_options
+from liber_tasks.fusion.options import FUSED, READ_TEXT, check_options
 from liber_tasks.types import Progress, silent
 
 if TYPE_CHECKING:
@@ -60,6 +60,16 @@ def train(
         seeds=settings.seeds, training=changed(options_for(settings.backbone), changes or {}),
         register="liber" in memory, bundle=bundle, checkpoints=checkpoints, run_labels=run_labels, progress=progress,
     )  # fmt: skip
+
+
+def encode_items(settings: Settings, options: Sequence[str] | None = None, progress: Progress = silent) -> int:
+    """Text vectors of new and changed items, if the options read them; how many were encoded. See `encoder.items`."""
+    if not READ_TEXT & set(options_of(settings) if options is None else check_options(options)):
+        return 0
+    from liber_tasks.db import connect
+    from liber_tasks.encoder.items import encode_items as encode
+
+    return encode(connect(settings), settings, progress=progress).encoded
 
 
 def candidates(settings: Settings, grid: Mapping[str, Any] | None) -> list[dict[str, Any]]:

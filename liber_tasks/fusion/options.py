@@ -14,6 +14,7 @@ STATISTICS = "statistics"  # running means of the user and of the item
 
 FUSED = frozenset({POOLED, MEAN})
 COUNTED = frozenset({AFFINITY, STATISTICS})  # read behaviours of the past and what all users had done
+READ_TEXT = frozenset({PROFILE, TARGET_ATTENTION})  # read the items' text vectors
 DENSE = (PROFILE, GENRE, AFFINITY, STATISTICS)
 BASIC = (STATISTICS,)  # what every model reads, also the backbone without memory
 OPTIONS = (POOLED, MEAN, TARGET_ATTENTION, *DENSE)

@@ -10,13 +10,11 @@ from liber_tasks.binary_copy import copy_columns
 from liber_tasks.config import Settings
 from liber_tasks.db import database_errors, query
 from liber_tasks.errors import InputError
-from liber_tasks.fusion.options import PROFILE, TARGET_ATTENTION, check_options
+from liber_tasks.fusion.options import READ_TEXT, check_options
 from liber_tasks.split import time_cut
 from liber_tasks.training.assemble import Raw, assemble
 from liber_tasks.training.dataset import Dataset, VectorVersion
 from liber_tasks.training.tables import read_tables
-
-READ_TEXT = frozenset({PROFILE, TARGET_ATTENTION})  # options that read the items' text vectors
 
 
 def load(

@@ -99,8 +99,8 @@ def test_a_grid_is_searched_on_validation_and_the_model_waits_for_a_yes(stack: S
     """The journey before trained without a grid: there the search was skipped."""
     api, begun = AirflowApi.of(stack), datetime.now(UTC)
     grid = {"learning_rate": [0.001, 0.00001], "max_epochs": [1]}
-    conf = {"grid": grid, "options": ["pooled", "affinity"], "backbone": "dien", "bundle": True}
-    *_, run = api.follow("train_ctr", api.trigger("train_ctr", conf))
+    conf = {"grid": grid, "options": ["pooled", "profile", "affinity"], "backbone": "dien", "bundle": True}
+    *_, run = api.follow("train_ctr", api.trigger("train_ctr", conf))  # no item has a text vector before
     assert run.state == "success", api.failure(run)
     client = tracking.connect(travelled)
     report = registry.latest_report(travelled)
@@ -109,7 +109,7 @@ def test_a_grid_is_searched_on_validation_and_the_model_waits_for_a_yes(stack: S
     loss = {run.data.params["learning_rate"]: run.data.metrics["validation_log_loss"] for run in tried}
     assert set(loss) == {"0.001", "1e-05"}
     assert str(report["training"]["learning_rate"]) == min(loss, key=lambda rate: loss[rate])
-    assert (report["backbone"], list(report["options"])) == ("dien", ["pooled", "affinity"])
+    assert (report["backbone"], list(report["options"])) == ("dien", ["pooled", "profile", "affinity"])
     challenger = registry.find(client, travelled, "challenger")
     assert challenger.version == report["model_version"]
     assert challenger.tags["liber.features"] == "bundle"
