@@ -3,6 +3,7 @@
 mlflow is imported where it is used: importing this module costs a DAG file nothing.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ from liber_tasks.errors import ServiceUnavailable
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+# How MLflow's client words an answer that is not MLflow's own: after its retries, and without any.
+_STATUS = re.compile(r"too many (\d{3}) error responses|failed with error code (\d{3})")
 # MLflow's client would ask an absent server again for minutes, and parts of it ask nobody but the environment.
 PATIENCE = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -41,14 +44,21 @@ def connected(settings: Settings) -> Iterator["MlflowClient"]:
         try:
             yield MlflowClient(tracking_uri=uri, registry_uri=uri)
         except (MlflowException, OSError) as error:
-            said = str(error)
-            if isinstance(error, OSError) or "API request to" in said or "Max retries" in said:
-                reason = "does not answer"
-            else:
-                reason = f"refuses ({said.splitlines()[0][:200]})"
-            raise ServiceUnavailable(
-                f"MLflow {reason} at {uri}: check MLFLOW_TRACKING_URI and the server, then run the command again."
-            ) from error
+            raise unavailable(uri, error) from error
+
+
+def unavailable(uri: str, error: Exception) -> ServiceUnavailable:
+    """What a failed request says of the server: that it is away, or that it answers and with what."""
+    said = " ".join(str(error).split())
+    if status := _STATUS.search(said):
+        reason = f"answers with status {status[1] or status[2]}"
+    elif isinstance(error, OSError) or "API request to" in said or "Max retries" in said:
+        reason = "does not answer"
+    else:
+        reason = f"refuses ({said[:200]})"
+    return ServiceUnavailable(
+        f"MLflow {reason} at {uri}: check MLFLOW_TRACKING_URI and the server, then run the command again."
+    )
 
 
 def experiment_id(client: "MlflowClient", name: str) -> str:

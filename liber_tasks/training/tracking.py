@@ -15,7 +15,6 @@ from mlflow.exceptions import MlflowException
 
 from liber_tasks import mlflow_client
 from liber_tasks.config import ROOT, Settings, environment
-from liber_tasks.errors import ServiceUnavailable
 from liber_tasks.training.fit import Fitted
 from liber_tasks.training.report import TrainReport
 
@@ -37,9 +36,7 @@ def mlflow_errors(uri: str) -> Iterator[None]:
     except MlflowException as error:
         if "API request to" not in str(error) and "Max retries" not in str(error):
             raise
-        raise ServiceUnavailable(
-            f"MLflow does not answer at {uri}: check MLFLOW_TRACKING_URI and the server, then run the command again."
-        ) from error
+        raise mlflow_client.unavailable(uri, error) from error
 
 
 def connect(settings: Settings) -> MlflowClient:
