@@ -20,7 +20,7 @@ from liber_tasks.evaluation.samples import Samples
 from liber_tasks.evaluation.store import Store, connected
 from liber_tasks.evaluation.studies import LIBER, TABLE7, Arm, Study, study
 from liber_tasks.evaluation.verdict import sentences
-from liber_tasks.fusion.options import POOLED
+from liber_tasks.fusion.options import BASIC, POOLED
 from liber_tasks.training.dataset import FIT, TEST, VALIDATION, Dataset
 from liber_tasks.training.evaluate import auc
 from liber_tasks.training.options import Options, options_for
@@ -107,7 +107,7 @@ def run_table7(
     if rounds < 1:
         raise InputError(f"--rounds is {rounds}: it must be at least 1.")
     with connected(settings) as store:
-        samples = Samples(engine, settings, ())
+        samples = Samples(engine, settings, BASIC)
         dataset = samples.datasets[samples.of(Arm(LIBER, (POOLED,)))]
         speeds = speed.measure(dataset, names, training, rounds=rounds, progress=progress)
         whole = [each for each in speeds if each.what == "model"]

@@ -11,7 +11,7 @@ import torch
 
 from liber_tasks.fusion.combine import LiberModel
 from liber_tasks.fusion.model import ModelConfig, build
-from liber_tasks.fusion.options import POOLED
+from liber_tasks.fusion.options import BASIC, POOLED
 from liber_tasks.training.dataset import TEST, Dataset
 from liber_tasks.training.fit import THREADS, threads
 from liber_tasks.training.options import Options
@@ -20,7 +20,8 @@ from liber_tasks.types import Progress, silent
 SAMPLES = 1000
 ROUNDS = 15
 WARM_UP = 2
-What = Literal["model", "model and batch"]
+CANDIDATES = 100  # ranked for one user at once
+What = Literal["model", "model and batch", "model, ranking"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Speed:
     Attributes:
         backbone: which.
         variant: "liber".
-        what: the model alone on a gathered batch, or with gathering it from the samples in memory.
+        what: the model alone on a gathered batch; with gathering it from the samples in memory; the model alone where
+            `CANDIDATES` samples each are of one user and time, as in a ranking request.
         base_ms: of the backbone alone for 1,000 samples, median over rounds, milliseconds of CPU time.
         liber_ms: likewise with LIBER.
         ratio: median over rounds of the second by the first.
@@ -52,17 +54,17 @@ def measure(
     backbones: Sequence[str],
     training: Callable[[str], Options],
     *,
-    options: Sequence[str] = (POOLED,),
+    options: Sequence[str] = (*BASIC, POOLED),
     rounds: int = ROUNDS,
     progress: Progress = silent,
 ) -> list[Speed]:
     """Time both in turns, in one process, on one thread: what slows the machine down slows both.
 
     The models are not trained: their weights do not change the time. The samples are test rows with a partition vector
-    where there are enough, the ones that cost LIBER most.
+    where there are enough, the ones that cost LIBER most. Both models read what every model reads, `BASIC`.
 
     Args:
-        dataset: samples with partition vectors.
+        dataset: samples with partition vectors, loaded with what the options read.
         backbones: names in `backbones.by_name`.
         training: hyperparameters of a backbone: its sizes.
         options: of the LIBER model.
@@ -70,20 +72,22 @@ def measure(
         progress: counts backbones.
 
     Returns:
-        Two rows a backbone: the model alone, and with the gathering of its batch.
+        Three rows a backbone, one for each `What`.
     """
     rows = _samples(dataset)
+    ranking = _ranking(rows)
     found = []
     with threads(THREADS), torch.inference_mode():
         for number, backbone in enumerate(backbones):
             progress(number, len(backbones), "backbones timed")
-            calls: dict[What, list[Callable[[], object]]] = {"model": [], "model and batch": []}
-            for chosen in ((), tuple(options)):
+            calls: dict[What, list[Callable[[], object]]] = {"model": [], "model and batch": [], "model, ranking": []}
+            for chosen in (BASIC, tuple(options)):
                 config = dataset.config(backbone, chosen, training(backbone))
                 torch.manual_seed(0)
                 model, batch = build(config, dataset.vocabulary).eval(), dataset.batch(rows, config)
                 calls["model"].append(partial(model, batch))
                 calls["model and batch"].append(partial(_gathered, model, dataset, rows, config))
+                calls["model, ranking"].append(partial(model, dataset.batch(ranking, config)))
             for what, (base, liber) in calls.items():
                 times = _in_turns(base, liber, rounds) * (1000 * SAMPLES / len(rows))
                 ratio = times[:, 1] / times[:, 0]
@@ -107,6 +111,13 @@ def _samples(dataset: Dataset) -> torch.Tensor:
     with_vector = rows[dataset.with_vector(rows)]
     chosen = with_vector if len(with_vector) >= min(SAMPLES, len(rows)) else rows
     return chosen[torch.linspace(0, len(chosen) - 1, min(SAMPLES, len(chosen))).long()]
+
+
+def _ranking(rows: torch.Tensor) -> torch.Tensor:
+    """As many rows, evenly spaced, each as often as a request has candidates: which item it is takes no time."""
+    distinct = -(-len(rows) // CANDIDATES)
+    chosen = rows[torch.linspace(0, len(rows) - 1, distinct).long()]
+    return chosen.repeat_interleave(CANDIDATES)[: len(rows)]
 
 
 def _in_turns(base: Callable[[], object], liber: Callable[[], object], rounds: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 MovieLens-100K with made-up vectors and untrained weights: they take as long as real ones. Both models are timed in
 turns within one process, on one thread (`liber_tasks.evaluation.speed`, as `liber evaluate table7`); the samples are
 test rows, each with a partition vector where there are enough. `ratios` are those of the model alone, on gathered
-batches; with the gathering of the batch from memory they are in `figures`.
+batches; with the gathering of the batch from memory, and in ranking requests, they are in `figures`.
 """
 
 import os
@@ -14,7 +14,7 @@ from typing import Any
 from liber_tasks.backbones.by_name import BACKBONES
 from liber_tasks.config import Settings
 from liber_tasks.evaluation import speed
-from liber_tasks.fusion.options import POOLED
+from liber_tasks.fusion.options import BASIC
 from liber_tasks.training.load import load
 from liber_tasks.training.options import options_for
 from tests.bench.database import cluster, database, say
@@ -29,9 +29,9 @@ def measure(size: int = 41) -> tuple[dict[str, Any], dict[str, Any]]:
         engine = database(server)
         settings = Settings(_env_file=None, database_url=engine.url.render_as_string(hide_password=False))  # type: ignore[call-arg]
         _fill(engine, settings, Path(folder))
-        dataset = load(engine, settings)
+        dataset = load(engine, settings, BASIC)
     found = speed.measure(
-        dataset, sorted(BACKBONES), options_for, options=(POOLED,), rounds=size,
+        dataset, sorted(BACKBONES), options_for, rounds=size,
         progress=lambda done, of, what: say(f"inference: {done} of {of} {what}"),
     )  # fmt: skip
     memory = dataset.memory[speed._samples(dataset)]
@@ -42,7 +42,7 @@ def measure(size: int = 41) -> tuple[dict[str, Any], dict[str, Any]]:
         "partitions_max": int(partitions.max()),
     }  # fmt: skip
     for each in found:
-        name = each.backbone if each.what == "model" else f"{each.backbone}_with_batch"
+        name = f"{each.backbone} {each.what}"
         figures[name] = {
             "base_ms_per_1000": round(each.base_ms, 2),
             "liber_ms_per_1000": round(each.liber_ms, 2),

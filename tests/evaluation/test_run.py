@@ -172,7 +172,7 @@ def test_table7_times_every_backbone_and_reports_it(engine: Engine, tracked: Set
     fill(engine)
     report = run_table7(engine, tracked, backbones=("din", "deepfm"), rounds=2, training=lambda _: SMALL, out=tmp_path)
     assert [(each.backbone, each.what) for each in report.speeds] == [
-        (backbone, what) for backbone in ("din", "deepfm") for what in ("model", "model and batch")
+        (backbone, what) for backbone in ("din", "deepfm") for what in ("model", "model and batch", "model, ranking")
     ]
     assert report.verdict[0].startswith("Time with LIBER by time without, model alone: din ")
     assert (tmp_path / "table7.svg").exists()
