@@ -54,7 +54,7 @@ def train(
     from liber_tasks.training.search import changed
     from liber_tasks.training.train import train as compare
 
-    reads = options_of(settings) if options is None else check_options(options)
+    reads = _reads(settings, options)
     return compare(
         connect(settings), _texts(settings, memory, reads), backbone=settings.backbone, memory=memory, options=reads,
         seeds=settings.seeds, training=changed(options_for(settings.backbone), changes or {}),
@@ -63,8 +63,14 @@ def train(
 
 
 def encode_items(settings: Settings, options: Sequence[str] | None = None, progress: Progress = silent) -> int:
-    """Text vectors of new and changed items, if the options read them; how many were encoded. See `encoder.items`."""
-    if not READ_TEXT & set(options_of(settings) if options is None else check_options(options)):
+    """Encode new and changed items if the options read their texts; how many were. See `encoder.items.encode_items`.
+
+    Args:
+        settings: `encoder`, `model_options`.
+        options: None: those of the settings.
+        progress: told about items looked at.
+    """
+    if not READ_TEXT & set(_reads(settings, options)):
         return 0
     from liber_tasks.db import connect
     from liber_tasks.encoder.items import encode_items as encode
@@ -92,7 +98,7 @@ def fit_candidate(
     from liber_tasks.db import connect
     from liber_tasks.training.search import fit_candidate as fit
 
-    reads = options_of(settings) if options is None else check_options(options)
+    reads = _reads(settings, options)
     return fit(
         connect(settings), _texts(settings, BOTH, reads), candidate, backbone=settings.backbone, options=reads,
         checkpoints=settings.checkpoints, run_labels=run_labels, progress=progress,
@@ -106,6 +112,10 @@ def choose(settings: Settings, grid: Mapping[str, Any] | None, run_ids: Sequence
     from liber_tasks.training.search import candidates as expand
 
     return best(settings, run_ids) if run_ids else expand(grid, options_for(settings.backbone))[0]
+
+
+def _reads(settings: Settings, options: Sequence[str] | None) -> tuple[str, ...]:
+    return options_of(settings) if options is None else check_options(options)
 
 
 def _texts(settings: Settings, memory: Sequence[str], options: Sequence[str]) -> Settings:

@@ -59,7 +59,7 @@ class Batch:
         return len(self.user)
 
     def part(self, rows: Tensor | slice) -> "Batch":
-        """Some of the samples; what samples share stays whole."""
+        """The samples `rows`, numbers (n,) int64 or a slice; what samples share stays whole."""
         return self._with(lambda name, value: value if name.startswith(_SHARED) else value[rows])
 
     def to(self, device: torch.device) -> "Batch":

@@ -54,7 +54,6 @@ def measure(
     backbones: Sequence[str],
     training: Callable[[str], Options],
     *,
-    options: Sequence[str] = (*BASIC, POOLED),
     rounds: int = ROUNDS,
     progress: Progress = silent,
 ) -> list[Speed]:
@@ -64,10 +63,9 @@ def measure(
     where there are enough, the ones that cost LIBER most. Both models read what every model reads, `BASIC`.
 
     Args:
-        dataset: samples with partition vectors, loaded with what the options read.
+        dataset: samples with partition vectors, loaded with `BASIC`.
         backbones: names in `backbones.by_name`.
         training: hyperparameters of a backbone: its sizes.
-        options: of the LIBER model.
         rounds: in which each is timed once, by turns first and second.
         progress: counts backbones.
 
@@ -81,7 +79,7 @@ def measure(
         for number, backbone in enumerate(backbones):
             progress(number, len(backbones), "backbones timed")
             calls: dict[What, list[Callable[[], object]]] = {"model": [], "model and batch": [], "model, ranking": []}
-            for chosen in (BASIC, tuple(options)):
+            for chosen in (BASIC, (*BASIC, POOLED)):
                 config = dataset.config(backbone, chosen, training(backbone))
                 torch.manual_seed(0)
                 model, batch = build(config, dataset.vocabulary).eval(), dataset.batch(rows, config)

@@ -9,12 +9,12 @@ from liber_tasks.training.dataset import TEST, Dataset
 from tests.training.data import SMALL
 
 
-def test_each_backbone_has_a_row_with_and_without_gathering(dataset: Dataset) -> None:
+def test_each_backbone_has_a_row_for_each_way_of_timing(dataset: Dataset) -> None:
     told: list[int] = []
     threads = torch.get_num_threads()
     found = measure(dataset, ("din", "dcnv2"), lambda _: SMALL, rounds=3, progress=lambda done, *_: told.append(done))
     assert [(each.backbone, each.what) for each in found] == [
-        (backbone, what) for backbone in ("din", "dcnv2") for what in ("model", "model and batch")
+        (backbone, what) for backbone in ("din", "dcnv2") for what in ("model", "model and batch", "model, ranking")
     ]
     assert told == [0, 1, 2]
     assert torch.get_num_threads() == threads
@@ -47,3 +47,9 @@ def test_samples_with_a_vector_are_timed_when_they_are_enough(
     assert torch.equal(speed._samples(dataset), with_vector)
     monkeypatch.setattr(speed, "SAMPLES", 5)
     assert len(speed._samples(dataset)) == 5
+
+
+def test_a_ranking_request_repeats_one_sample_for_all_its_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "CANDIDATES", 4)
+    found = speed._ranking(torch.arange(10) * 7)
+    assert found.tolist() == [0] * 4 + [28] * 4 + [63] * 2

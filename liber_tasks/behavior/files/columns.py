@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -59,11 +60,9 @@ def _as_text(column: pa.Array, name: str) -> pa.Array:
         return strings([None if value is None else json.dumps(value, default=str) for value in values])
     if pa.types.is_floating(kind):
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
-    try:
+    with suppress(pa.ArrowNotImplementedError):
         if not pa.types.is_duration(kind):  # Arrow's text of it is a bare number that hides its unit
             return column.cast(pa.string())
-    except pa.ArrowNotImplementedError:
-        pass
     raise InputError(f"column {name} holds {kind}, which has no usual text; write numbers or text.")
 
 
