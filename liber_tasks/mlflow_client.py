@@ -52,13 +52,18 @@ def unavailable(uri: str, error: Exception) -> ServiceUnavailable:
     said = " ".join(str(error).split())
     if status := _STATUS.search(said):
         reason = f"answers with status {status[1] or status[2]}"
-    elif isinstance(error, OSError) or "API request to" in said or "Max retries" in said:
+    elif unanswered(error):
         reason = "does not answer"
     else:
         reason = f"refuses ({said[:200]})"
     return ServiceUnavailable(
         f"MLflow {reason} at {uri}: check MLFLOW_TRACKING_URI and the server, then run the command again."
     )
+
+
+def unanswered(error: Exception) -> bool:
+    """Whether a request brought no answer of MLflow's own; else MLflow refused it."""
+    return isinstance(error, OSError) or any(words in str(error) for words in ("API request to", "Max retries"))
 
 
 def experiment_id(client: "MlflowClient", name: str) -> str:

@@ -12,7 +12,7 @@ from mlflow.exceptions import MlflowException
 
 from liber_tasks.config import Settings
 from liber_tasks.evaluation.cells import Cell, Outcome
-from liber_tasks.mlflow_client import experiment_id
+from liber_tasks.mlflow_client import experiment_id, unanswered
 from liber_tasks.training import tracking
 
 EXPERIMENT = "liber-evaluate"
@@ -40,7 +40,7 @@ class Store:
                 stored = Path(self._client.download_artifacts(run, PREDICTIONS, folder)).read_bytes()
                 outcome = Outcome.from_bytes(stored)
             except (MlflowException, OSError, KeyError, ValueError) as error:
-                if isinstance(error, MlflowException) and "API request to" in str(error):
+                if isinstance(error, MlflowException) and unanswered(error):
                     raise
                 return None
         return outcome if (len(outcome.test), len(outcome.validation)) == (tests, validations) else None

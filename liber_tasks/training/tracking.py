@@ -34,7 +34,7 @@ def mlflow_errors(uri: str) -> Iterator[None]:
         with environment(QUIET):
             yield
     except MlflowException as error:
-        if "API request to" not in str(error) and "Max retries" not in str(error):
+        if not mlflow_client.unanswered(error):
             raise
         raise mlflow_client.unavailable(uri, error) from error
 

@@ -2,65 +2,30 @@
 
 import json
 import math
-import os
-import random
-import signal
-import subprocess
-import sys
 import threading
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 import pytest
-import typer
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 from sqlalchemy import Engine, text
-from typer.testing import CliRunner
 
-from liber_tasks import cli_efficiency
 from liber_tasks.config import Settings
 from liber_tasks.errors import InputError, LiberError, ServiceUnavailable
 from liber_tasks.interest.learn import learn
 from liber_tasks.interest.study.efficiency import efficiency
-from liber_tasks.interest.study.efficiency_report import EfficiencyReport, VariantCost, estimate, steps_of
+from liber_tasks.interest.study.efficiency_report import EfficiencyReport
 from tests.conftest import free_port
 from tests.interest.data import add_user, rows
-from tests.interest.faults import ABSENT, GOOD, Reply, Seen, completion, faulty
+from tests.interest.efficiency import answering, at, by_name, is_shift
+from tests.interest.faults import ABSENT, GOOD, Reply, completion, faulty
 
 TITLES = [f"Film {number:03}" for number in range(1, 61)]
-
-
-def answering(words: dict[str, str] | None = None, **usage: Any) -> Callable[[int, str], Reply]:
-    """Every answer is different; those to prompts that hold a word of `words` are given there."""
-
-    def plan(number: int, prompt: str) -> Reply:
-        said = next((text for word, text in (words or {}).items() if word in prompt), f"likes number {number}")
-        body = json.loads(completion(said))
-        body["usage"] |= usage
-        return Reply(body=json.dumps(body))
-
-    return plan
-
-
-def at(settings: Settings, seen: Seen, **changes: Any) -> Settings:
-    return settings.model_copy(update={"llm_url": seen.url, "llm_patience": 1.0, "llm_timeout": 10.0} | changes)
-
-
-def by_name(report: EfficiencyReport) -> dict[str, VariantCost]:
-    return {each.variant: each for each in report.variants}
 
 
 def shown(prompt: str) -> list[str]:
     """Films whose titles the prompt's history lists, in their order in the catalogue."""
     history = prompt.split("\nMean rating")[0]
     return [title for title in TITLES if title in history]
-
-
-def is_shift(prompt: str) -> bool:
-    return "twice" in prompt
 
 
 def contents(engine: Engine) -> dict[str, int]:
@@ -296,75 +261,6 @@ def test_progress_ends_at_the_total(engine: Engine, settings: Settings) -> None:
     assert done == total
 
 
-@pytest.fixture
-def command(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """The command, with the given settings."""
-    app = typer.Typer()
-    app.command()(cli_efficiency.efficiency)
-
-    def run(seen: Seen, *arguments: str) -> Any:
-        monkeypatch.setattr(cli_efficiency, "settings", lambda: at(settings, seen))
-        return CliRunner(env={"COLUMNS": "80"}).invoke(app, list(arguments), catch_exceptions=False)
-
-    return run
-
-
-def test_json_holds_every_figure_and_how_it_was_measured(engine: Engine, command: Callable[..., Any]) -> None:
-    add_user(engine, "a", 3)
-    add_user(engine, "b", 2)
-    with faulty(answering()) as seen:
-        done = command(seen, "--users", "2", "--steps", "3", "--seed", "7", "--in-flight", "2", "--json")
-    report = json.loads(done.stdout)
-    assert [each["variant"] for each in report["variants"]] == ["full", "no_shift", "length_100", "length_20"]
-    for each in report["variants"]:
-        assert set(each) == set(VariantCost.__dataclass_fields__)
-        assert math.isfinite(each["seconds_per_user_error"])
-    assert set(report) == set(EfficiencyReport.__dataclass_fields__)
-    assert (report["model"], report["server"], report["seed"], report["in_flight"]) == ("local", "openai local", 7, 2)
-    assert sorted(report["users_sampled"]) == ["a", "b"]
-    assert report["parameters"]["style"] == "grounded"
-    assert not {"variant", "length", "summary_origin"} & set(report["parameters"])
-    assert report["questions"] == sum(seen.prompts.values())
-
-
-def test_the_table_has_the_four_variants_and_says_what_was_lost(engine: Engine, command: Callable[..., Any]) -> None:
-    add_user(engine, "a", 3)
-    add_user(engine, "[red]none", 0)
-    with faulty(lambda number, prompt: Reply(422, "{}") if is_shift(prompt) else answering()(number, prompt)) as seen:
-        done = command(seen, "--steps", "2")
-    lines = done.stdout.splitlines()
-    for label, calls in (
-        ("LIBER  ", "2.50"), ("LIBER without", "1.50"), ("LLM (length=100)", "4.50"),
-        ("LLM (length=20)", "4.50"),
-    ):  # fmt: skip
-        assert calls in next(line for line in lines if line.strip().startswith(label))
-    assert "LIBER: without a time are 0 calls that failed, 2 that got no usable answer" in done.stdout
-    assert "Over the 1 users that have a partition, calls per user: LIBER 5.00" in done.stdout
-
-
-def test_ctrl_c_stops_it_at_once_without_a_traceback(engine: Engine, settings: Settings) -> None:
-    add_user(engine, "a", 3)
-    never = threading.Event()
-    program = "import typer; from liber_tasks.cli_efficiency import efficiency; typer.run(efficiency)"
-    with faulty(lambda *_: Reply(held=never)) as seen:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("LIBER_")}
-        wanted = {"LIBER_DATABASE_URL": settings.require("database_url"), "LIBER_LLM_URL": seen.url}
-        child = subprocess.Popen(
-            [sys.executable, "-c", program],
-            env=kept | wanted,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert seen.asked.wait(60)
-        child.send_signal(signal.SIGINT)
-        stdout, stderr = child.communicate(timeout=30)
-        never.set()
-    assert child.returncode == 130
-    assert stdout == ""
-    assert "Traceback" not in stderr
-
-
 def test_the_embedded_server_gives_a_whole_table(engine: Engine, settings: Settings, llm_url: str) -> None:
     add_user(engine, "a", 2)
     short = {"llm_url": llm_url, "summary_max_tokens": 8, "shift_max_tokens": 6, "llm_guided": False}
@@ -380,44 +276,3 @@ def test_the_embedded_server_gives_a_whole_table(engine: Engine, settings: Setti
         "full": 3, "no_shift": 2, "length_100": 1, "length_20": 1
     }  # fmt: skip
     assert (found["full"].seconds_per_user or 0) > (found["no_shift"].seconds_per_user or 0)
-
-
-@given(st.integers(1, 5000), st.integers(1, 40))
-@hypothesis_settings(deadline=None)
-def test_steps_are_distinct_evenly_spaced_and_within_the_sequence(behaviors: int, most: int) -> None:
-    steps = steps_of(behaviors, most)
-    assert len(steps) == min(behaviors, most)
-    assert 1 <= steps[0] <= steps[-1] <= behaviors
-    gaps = [after - before for before, after in pairwise(steps)]
-    assert all(gap >= 1 for gap in gaps)
-    assert max(gaps, default=0) - min(gaps, default=0) <= 1
-
-
-def test_a_user_weighs_as_many_calls_as_it_has() -> None:
-    found = estimate({"summary": 10.0}, {"summary": {1: (30, [1.0, 3.0]), 2: (10, [4.0])}})
-    assert found is not None
-    assert found[0] == pytest.approx(10 * (30 * 2 + 10 * 4) / 40)
-    assert estimate({"summary": 1.0}, {"summary": {1: (3, [])}}) is None
-    assert estimate({"summary": 1.0}, {"summary": {1: (3, [1.0, None])}}) is None
-    alike = estimate({"summary": 4.0, "shift": 3.0}, {"summary": {1: (5, [2.0]), 2: (9, [2.0])},
-                                                      "shift": {1: (4, [1.0]), 2: (8, [1.0])}})  # fmt: skip
-    assert alike == (pytest.approx(4 * 2 + 3 * 1), pytest.approx(0))
-
-
-def test_the_standard_error_is_how_far_samples_of_users_scatter() -> None:
-    dice = random.Random(3)
-    everybody = {user: (dice.randint(1, 40), dice.gauss(5, 1)) for user in range(2000)}
-    totals, errors = [], []
-    for _ in range(400):
-        drawn = dice.sample(sorted(everybody), 30)
-        found = estimate({"summary": 2.0}, {"summary": {u: (everybody[u][0], [everybody[u][1]]) for u in drawn}})
-        assert found is not None
-        assert found[1] is not None
-        totals.append(found[0])
-        errors.append(found[1])
-    calls = sum(weight for weight, _ in everybody.values())
-    true = 2 * sum(weight * value for weight, value in everybody.values()) / calls
-    mean = sum(totals) / 400
-    scatter = math.sqrt(sum((total - mean) ** 2 for total in totals) / 399)
-    assert mean == pytest.approx(true, abs=scatter / 5)
-    assert sum(errors) / 400 == pytest.approx(scatter, rel=0.15)
