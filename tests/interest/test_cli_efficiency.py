@@ -72,7 +72,11 @@ def test_the_table_has_the_four_variants_and_says_what_was_lost(engine: Engine, 
 def test_ctrl_c_stops_it_at_once_without_a_traceback(engine: Engine, settings: Settings) -> None:
     add_user(engine, "a", 3)
     never = threading.Event()
-    program = "import typer; from liber_tasks.cli_efficiency import efficiency; typer.run(efficiency)"
+    program = (
+        "import signal, typer; from liber_tasks.cli_efficiency import efficiency;"
+        # as at a terminal: what a shell starts in the background, this suite perhaps, ignores SIGINT, children too
+        "signal.signal(signal.SIGINT, signal.default_int_handler); typer.run(efficiency)"
+    )
     with faulty(lambda *_: Reply(held=never)) as seen:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("LIBER_")}
         wanted = {"LIBER_DATABASE_URL": settings.require("database_url"), "LIBER_LLM_URL": seen.url}
