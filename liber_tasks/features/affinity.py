@@ -14,7 +14,7 @@ NAMES = (
 )  # fmt: skip
 PRIOR_PAIR = 10.0  # ratings of the candidate by anybody that are added to a pair's own
 PRIOR_SQUARE = 20.0  # square stars, or users, that are added to a pair's own: it rests on few ratings
-_WORTH_DENSE = 8  # numbers written for each one read: a request's few rows are read many times, once a candidate
+_WORTH_DENSE = 48  # numbers written for each one read: a request's few rows are read many times, once a candidate
 
 
 def affinity(
