@@ -1,9 +1,19 @@
 """Loaded by every Airflow process. In the scheduler it imports the heavy libraries once, before tasks are forked."""
 
+import os
 import sys
 
 if "scheduler" in sys.argv[1:2]:
     import mlflow  # noqa: F401
     import torch
 
-    torch.set_num_threads(1)  # a pool of threads does not survive the fork
+    def renew_torch_threads() -> None:
+        """A pool of threads does not survive the fork: torch replaces it at the first use in the child.
+
+        That replacement is not guarded against a second thread, which finds no pool ("Invalid thread pool!"), and
+        transformers loads weights with several threads. So it happens here, where there is only one.
+        """
+        torch.set_num_threads(1)
+
+    renew_torch_threads()
+    os.register_at_fork(after_in_child=renew_torch_threads)
