@@ -245,6 +245,19 @@ CREATE TABLE liber.item (
     updated_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE liber.item_encoder (
+    encoder_version text NOT NULL,
+    kind text NOT NULL,
+    knowledge_version text,
+    model text NOT NULL,
+    dimension integer NOT NULL,
+    fitted_texts integer,
+    fitted_before timestamp with time zone,
+    fitted bytea,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT item_encoder_kind_check CHECK ((kind = ANY (ARRAY['dense'::text, 'lexical'::text])))
+);
+
 ALTER TABLE liber.item ALTER COLUMN item_key ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME liber.item_item_key_seq
     START WITH 1
@@ -252,6 +265,19 @@ ALTER TABLE liber.item ALTER COLUMN item_key ADD GENERATED ALWAYS AS IDENTITY (
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE liber.item_knowledge (
+    item_key bigint NOT NULL,
+    knowledge_version text NOT NULL,
+    text text NOT NULL,
+    attributes_sha256 text,
+    input_sha256 text,
+    prompt_tokens integer,
+    completion_tokens integer,
+    latency_seconds real,
+    finish_reason text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
 CREATE TABLE liber.item_past (
@@ -272,19 +298,20 @@ CREATE TABLE liber.item_vector (
 CREATE TABLE liber.knowledge_version (
     knowledge_version text NOT NULL,
     model text NOT NULL,
-    summary_prompt text NOT NULL,
-    shift_prompt text NOT NULL,
+    summary_prompt text,
+    shift_prompt text,
     parameters jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     recipe jsonb,
-    registered jsonb DEFAULT '{}'::jsonb NOT NULL
+    registered jsonb DEFAULT '{}'::jsonb NOT NULL,
+    item_prompt text
 );
 
 CREATE TABLE liber.llm_call (
     call_key text NOT NULL,
-    user_key bigint NOT NULL,
-    partition_no integer NOT NULL,
-    kind liber.interest_kind NOT NULL,
+    user_key bigint,
+    partition_no integer,
+    kind liber.interest_kind,
     knowledge_version text NOT NULL,
     state liber.call_state NOT NULL,
     attempts integer DEFAULT 1 NOT NULL,
@@ -295,7 +322,13 @@ CREATE TABLE liber.llm_call (
     prompt_characters integer,
     prompt_tokens integer,
     completion_tokens integer,
-    server text
+    server text,
+    item_key bigint,
+    CONSTRAINT llm_call_about CHECK ((num_nonnulls(user_key, partition_no, kind) =
+CASE
+    WHEN (item_key IS NULL) THEN 3
+    ELSE 0
+END))
 );
 
 CREATE TABLE liber.partition_cut (
@@ -306,6 +339,17 @@ CREATE TABLE liber.partition_cut (
     score real,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT partition_cut_check CHECK (((last_seq >= 1) AND (last_seq <= decided_seq)))
+);
+
+CREATE TABLE liber.partition_profile (
+    user_key bigint NOT NULL,
+    partition_no integer NOT NULL,
+    encoder_version text NOT NULL,
+    liked public.vector,
+    disliked public.vector,
+    liked_items integer NOT NULL,
+    disliked_items integer NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
 CREATE TABLE liber.readout (
@@ -427,8 +471,14 @@ ALTER TABLE ONLY liber.interest
 ALTER TABLE ONLY liber.interest_vector
     ADD CONSTRAINT interest_vector_pkey PRIMARY KEY (user_key, partition_no, encoder_version, knowledge_version);
 
+ALTER TABLE ONLY liber.item_encoder
+    ADD CONSTRAINT item_encoder_pkey PRIMARY KEY (encoder_version);
+
 ALTER TABLE ONLY liber.item
     ADD CONSTRAINT item_item_id_key UNIQUE (item_id);
+
+ALTER TABLE ONLY liber.item_knowledge
+    ADD CONSTRAINT item_knowledge_pkey PRIMARY KEY (item_key, knowledge_version);
 
 ALTER TABLE ONLY liber.item_past
     ADD CONSTRAINT item_past_pkey PRIMARY KEY (item_key, valid_to);
@@ -447,6 +497,9 @@ ALTER TABLE ONLY liber.llm_call
 
 ALTER TABLE ONLY liber.partition_cut
     ADD CONSTRAINT partition_cut_pkey PRIMARY KEY (user_key, decided_seq);
+
+ALTER TABLE ONLY liber.partition_profile
+    ADD CONSTRAINT partition_profile_pkey PRIMARY KEY (user_key, partition_no, encoder_version);
 
 ALTER TABLE ONLY liber.readout
     ADD CONSTRAINT readout_experiment_key_input_sha256_key UNIQUE (experiment_key, input_sha256);
@@ -484,9 +537,13 @@ CREATE UNIQUE INDEX erasure_in_force ON liber.erasure USING btree (user_digest) 
 
 CREATE INDEX interest_vector_created_at ON liber.interest_vector USING brin (created_at);
 
+CREATE INDEX item_knowledge_version ON liber.item_knowledge USING btree (knowledge_version);
+
 CREATE INDEX item_vector_created_at ON liber.item_vector USING btree (created_at);
 
 CREATE INDEX llm_call_finished_at ON liber.llm_call USING btree (finished_at) WHERE (state = 'done'::liber.call_state);
+
+CREATE INDEX llm_call_item ON liber.llm_call USING btree (item_key, knowledge_version) WHERE (item_key IS NOT NULL);
 
 CREATE INDEX llm_call_partition ON liber.llm_call USING btree (user_key, partition_no, kind);
 
@@ -514,11 +571,26 @@ ALTER TABLE ONLY liber.interest_vector
 ALTER TABLE ONLY liber.interest_vector
     ADD CONSTRAINT interest_vector_knowledge_version_fkey FOREIGN KEY (knowledge_version) REFERENCES liber.knowledge_version(knowledge_version);
 
+ALTER TABLE ONLY liber.item_encoder
+    ADD CONSTRAINT item_encoder_knowledge_version_fkey FOREIGN KEY (knowledge_version) REFERENCES liber.knowledge_version(knowledge_version);
+
+ALTER TABLE ONLY liber.item_knowledge
+    ADD CONSTRAINT item_knowledge_item_key_fkey FOREIGN KEY (item_key) REFERENCES liber.item(item_key);
+
+ALTER TABLE ONLY liber.item_knowledge
+    ADD CONSTRAINT item_knowledge_knowledge_version_fkey FOREIGN KEY (knowledge_version) REFERENCES liber.knowledge_version(knowledge_version);
+
 ALTER TABLE ONLY liber.item_vector
     ADD CONSTRAINT item_vector_item_key_fkey FOREIGN KEY (item_key) REFERENCES liber.item(item_key);
 
 ALTER TABLE ONLY liber.llm_call
+    ADD CONSTRAINT llm_call_item_key_fkey FOREIGN KEY (item_key) REFERENCES liber.item(item_key);
+
+ALTER TABLE ONLY liber.llm_call
     ADD CONSTRAINT llm_call_knowledge_version_fkey FOREIGN KEY (knowledge_version) REFERENCES liber.knowledge_version(knowledge_version);
+
+ALTER TABLE ONLY liber.partition_profile
+    ADD CONSTRAINT partition_profile_encoder_version_fkey FOREIGN KEY (encoder_version) REFERENCES liber.item_encoder(encoder_version);
 
 ALTER TABLE ONLY liber.readout
     ADD CONSTRAINT readout_experiment_key_fkey FOREIGN KEY (experiment_key) REFERENCES liber.experiment(experiment_key) ON DELETE CASCADE;
@@ -538,4 +610,5 @@ INSERT INTO public.schema_migrations (version) VALUES
     ('20261123000006'),
     ('20261123000007'),
     ('20261123000008'),
-    ('20261124000001');
+    ('20261124000001'),
+    ('20261129000001');

@@ -79,4 +79,23 @@ V8 = """
 INSERT INTO liber.item_vector VALUES (1, 'x2', '[1, 0]', repeat('0', 64));
 """
 
-OF_VERSION = {3: V3, 4: V4, 5: V5, 6: V6, 7: V7, 8: V8}
+V9 = """
+UPDATE liber.knowledge_version SET registered = '{"summary": "prompts:/liber-summary/1"}';
+UPDATE liber.llm_call SET prompt_characters = 840, prompt_tokens = 210, completion_tokens = 12, server = 'tgi m';
+"""
+
+V10 = """
+INSERT INTO liber.knowledge_version (knowledge_version, model, item_prompt, parameters)
+VALUES ('k2', 'm', 'item/1', '{}');
+INSERT INTO liber.item_knowledge (item_key, knowledge_version, text, attributes_sha256, input_sha256, latency_seconds)
+VALUES (1, 'k2', 'A slow drama.', repeat('1', 64), repeat('2', 64), 0.5);
+INSERT INTO liber.llm_call (call_key, item_key, knowledge_version, state, run_id, finished_at)
+VALUES (repeat('3', 64), 1, 'k2', 'done', 'manual', '2024-06-03Z');
+INSERT INTO liber.item_encoder (encoder_version, kind, knowledge_version, model, dimension)
+VALUES ('x3', 'dense', 'k2', 'bert', 2);
+INSERT INTO liber.partition_profile (
+    user_key, partition_no, encoder_version, liked, disliked, liked_items, disliked_items
+) VALUES (1, 1, 'x3', '[0.5, 0]', NULL, 2, 0);
+"""
+
+OF_VERSION = {3: V3, 4: V4, 5: V5, 6: V6, 7: V7, 8: V8, 9: V9, 10: V10}
