@@ -142,14 +142,12 @@ app.command()(cli_learn.learn)
 
 @app.command()
 def encode(
-    items: Annotated[bool, typer.Option("--items", help="The catalogue instead, for the drift model.")] = False,
+    items: Annotated[bool, typer.Option("--items", help="The catalogue instead: what is known of each item.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Encode new texts with BERT and the frozen PCA into pgvector (paper, Eq. 4)."""
     if items:
-        from liber_tasks.encoder.items import encode_items
-
-        show(encode_items(db.connect(settings()), settings(), progress=line_progress()), as_json)
+        show(learning.encode_items(settings(), line_progress()), as_json)
         return
     show(learning.encode(settings(), line_progress()), as_json)
 

@@ -97,6 +97,9 @@ class Settings(BaseSettings):
     knowledge_version: str | None = Field(
         None, description="whose texts are encoded and trained on; empty: the version these settings make"
     )
+    item_knowledge_version: str | None = Field(
+        None, description="of the texts about items; empty: the one with the most, none: attributes alone"
+    )
     learn_order: Literal["newest", "active"] = Field("newest", description="who comes first: latest or most partitions")
     learn_max_users: int | None = Field(
         10, ge=0, description="users learnt in all, in `learn_order`; empty: every user"

@@ -72,10 +72,7 @@ def encode_items(settings: Settings, options: Sequence[str] | None = None, progr
     """
     if not READ_TEXT & set(_reads(settings, options)):
         return 0
-    from liber_tasks.db import connect
-    from liber_tasks.encoder.items import encode_items as encode
-
-    return encode(connect(settings), settings, progress=progress).encoded
+    return int(learning.encode_items(settings, progress).encoded)
 
 
 def candidates(settings: Settings, grid: Mapping[str, Any] | None) -> list[dict[str, Any]]:

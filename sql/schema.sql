@@ -251,9 +251,10 @@ CREATE TABLE liber.item_encoder (
     knowledge_version text,
     model text NOT NULL,
     dimension integer NOT NULL,
-    fitted_texts integer,
+    lexical bytea,
+    centre public.vector,
+    fitted_items integer,
     fitted_before timestamp with time zone,
-    fitted bytea,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT item_encoder_kind_check CHECK ((kind = ANY (ARRAY['dense'::text, 'lexical'::text])))
 );

@@ -1,10 +1,11 @@
-"""Vectors of items: an item's attributes as text, encoded by the same BERT as the partitions' texts, without a PCA."""
+"""Vectors of items: what is known of each, an LLM's text included, encoded two ways: by BERT (dense, no PCA) and by its
+words (lexical)."""
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 import numpy as np
 from sqlalchemy import Engine
@@ -12,13 +13,13 @@ from sqlalchemy import Engine
 from liber_tasks.binary_copy import write_columns
 from liber_tasks.config import Settings
 from liber_tasks.db import database_errors, query
+from liber_tasks.encoder import item_encoders
+from liber_tasks.encoder.item_encoders import ItemEncoder
+from liber_tasks.encoder.item_registry import try_register
+from liber_tasks.features.item_text import item_text
 from liber_tasks.types import Progress, silent
 
-if TYPE_CHECKING:
-    from liber_tasks.encoder.knowledge import KnowledgeEncoder
-
 ITEMS_A_BATCH = 512  # read together; their new vectors are committed together
-CATEGORIES = ("genre", "genres", "category", "categories")  # said without their names: they follow the title
 
 
 @dataclass(frozen=True)
@@ -26,124 +27,106 @@ class ItemReport:
     """What one call did.
 
     Attributes:
-        encoder_version: of the vectors.
+        knowledge_version: of the texts about items; None: there are none, their attributes alone are encoded.
+        dense_version: of BERT's vectors.
+        lexical_version: of the vectors of words; None: too few words to compare anything.
         items: in the catalogue.
-        encoded: items that gained a vector now, or a new one for a changed text.
+        described: items with a text of that knowledge version; of the others the attributes alone are encoded.
         without_text: items of which nothing is known, so that they have no vector.
+        encoded: vectors that are new now, or of a changed text.
         seconds: wall time.
     """
 
-    encoder_version: str
+    knowledge_version: str | None
+    dense_version: str
+    lexical_version: str | None
     items: int
-    encoded: int
+    described: int
     without_text: int
+    encoded: int
     seconds: float
 
 
-def encode_items(engine: Engine, settings: Settings, *, progress: Progress = silent) -> ItemReport:
-    """Encode the items that have no vector of this encoder, or whose text has changed since.
+def encode_items(
+    engine: Engine,
+    settings: Settings,
+    *,
+    fit_before: datetime | None = None,
+    refit: bool = False,
+    progress: Progress = silent,
+) -> ItemReport:
+    """Encode the items that have no vector yet, or whose text has changed since.
+
+    What the lexical vectors count, and the centre that both kinds are compared from, is fitted once a knowledge version
+    and then frozen: on items with a behaviour strictly before `fit_before`, on all where those are fewer than two.
 
     Each batch is committed, so a stopped run keeps what it has done and the next one goes on. An item whose text has
     vanished keeps its last vector.
 
     Args:
         engine: LIBER database.
-        settings: `encoder`.
+        settings: `encoder`, `item_knowledge_version` (None: the one with the most texts; "none": attributes alone),
+            `mlflow_tracking_uri`.
+        fit_before: end of the training period.
+        refit: fit the lexical vectors anew, so a new version of them; every item is encoded anew beside the old ones.
         progress: told about items looked at.
 
-    Returns:
-        Counts, and the encoder's version.
-
     Raises:
-        InputError: the encoder cannot be loaded.
+        InputError: the encoder cannot be loaded, or no text about an item is of that knowledge version.
         ServiceUnavailable: the database cannot be reached.
     """
     begun = time.monotonic()
-    version = item_encoder_version(settings.encoder)
-    bert: KnowledgeEncoder | None = None
-    items = encoded = without_text = after = 0
     with database_errors():
+        knowledge = item_encoders.knowledge_in_use(engine, settings)
+        dense = item_encoders.dense(engine, settings, knowledge)
+        lexical = item_encoders.lexical(engine, knowledge, fit_before, refit=refit)
+        encoders = [dense, *([lexical] if lexical else [])]
+        counts = [_fill(engine, encoder, progress) for encoder in encoders]
+        item_encoders.centre(engine, dense.version, fit_before)
+    if lexical:
+        try_register(engine, settings, lexical.version)
+    return ItemReport(
+        knowledge_version=knowledge,
+        dense_version=dense.version,
+        lexical_version=lexical.version if lexical else None,
+        **{name: counts[0][name] for name in ("items", "described", "without_text")},
+        encoded=sum(count["encoded"] for count in counts),
+        seconds=time.monotonic() - begun,
+    )
+
+
+def _fill(engine: Engine, encoder: ItemEncoder, progress: Progress) -> dict[str, int]:
+    """Give every item its vector of one encoder."""
+    found = dict.fromkeys(("items", "described", "without_text", "encoded"), 0)
+    after = 0
+    with engine.connect() as connection:
+        total = connection.execute(query("encoder/item_count")).scalar_one()
+    while True:
+        parameters = {"encoder_version": encoder.version, "knowledge_version": encoder.knowledge_version,
+                      "after": after, "page": ITEMS_A_BATCH}  # fmt: skip
         with engine.connect() as connection:
-            total = connection.execute(query("encoder/item_count")).scalar_one()
-        while True:
-            parameters = {"encoder_version": version, "after": after, "page": ITEMS_A_BATCH}
-            with engine.connect() as connection:
-                page = connection.execute(query("encoder/item_page"), parameters).all()
-            if not page:
-                break
-            texts = {row.item_key: item_text(row.title, row.attributes) for row in page}
-            digests = {key: hashlib.sha256(text.encode()).hexdigest() for key, text in texts.items()}
-            due = [row.item_key for row in page if texts[row.item_key] and digests[row.item_key] != row.text_sha256]
-            if due:
-                bert = bert or _load(settings.encoder)
-                vectors = bert.embed([texts[key] for key in due])
-                encoded += _store(engine, version, due, [digests[key] for key in due], vectors)
-            items += len(page)
-            without_text += sum(not text for text in texts.values())
-            after = page[-1].item_key
-            progress(items, max(total, items), "items looked at")
-    return ItemReport(version, items, encoded, without_text, time.monotonic() - begun)
-
-
-def item_text(title: str | None, attributes: Mapping[str, Any]) -> str:
-    """What is known of an item, in sentences; the order of the attributes does not matter.
-
-    Title and year, then the categories, then every other attribute that is text or a list of texts, by name. Numbers
-    say nothing to a BERT and are left out.
-
-    Args:
-        title: of the item.
-        attributes: of the item, from JSON.
-
-    Returns:
-        Such as "Toy Story (1995). Animation, Comedy. director: John Lasseter."; empty when nothing is known.
-    """
-    name = " ".join((title or "").split())
-    year = str(attributes.get("year") or "").strip()
-    parts = [f"{name} ({year})" if name and year else name]
-    parts += [_words(attributes[key]) for key in CATEGORIES if key in attributes]
-    for key in sorted(set(attributes) - {*CATEGORIES, "year"}):
-        words = _words(attributes[key])
-        parts.append(f"{key}: {words}" if words else "")
-    return " ".join(part if part[-1] in ".!?" else f"{part}." for part in parts if part)
-
-
-def item_encoder_version(name: str) -> str:
-    """Digest that names model, number format and pooling: vectors of one version can be compared.
-
-    Raises:
-        InputError: there is no such model.
-    """
-    from liber_tasks.encoder.knowledge import POOLING, dtype_name, model_identity
-
-    parts = (model_identity(name), dtype_name(), POOLING)
-    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:10]
-    return f"{parts[0].split('#')[0]}-{parts[1]}-{parts[2]}-items-{digest}"
-
-
-def _words(value: object) -> str:
-    """A text, or the texts of a list (of lists) once each, in one line; empty for anything else."""
-    return ", ".join(dict.fromkeys(_texts(value)))
-
-
-def _texts(value: object) -> Iterator[str]:
-    if isinstance(value, list):
-        for entry in value:
-            yield from _texts(entry)
-    elif isinstance(value, str) and value.strip():
-        yield " ".join(value.split())
-
-
-def _load(name: str) -> "KnowledgeEncoder":
-    from liber_tasks.encoder.knowledge import KnowledgeEncoder
-
-    return KnowledgeEncoder(name)
+            page = connection.execute(query("encoder/item_page"), parameters).all()
+        if not page:
+            return found
+        texts = {row.item_key: item_text(row.title, row.attributes, row.knowledge) for row in page}
+        digests = {key: hashlib.sha256(text.encode()).hexdigest() for key, text in texts.items()}
+        due = [row.item_key for row in page if texts[row.item_key] and digests[row.item_key] != row.text_sha256]
+        if due:
+            vectors = encoder.embed([texts[key] for key in due])
+            found["encoded"] += _store(engine, encoder.version, due, [digests[key] for key in due], vectors)
+        found["items"] += len(page)
+        found["described"] += sum(row.knowledge is not None for row in page)
+        found["without_text"] += sum(not text for text in texts.values())
+        after = page[-1].item_key
+        progress(found["items"], max(total, found["items"]), f"items looked at, {encoder.kind}")
 
 
 def _store(engine: Engine, version: str, keys: list[int], digests: list[str], vectors: np.ndarray) -> int:
     """Write vectors float32 (n, d) of items; returns how many are new or changed."""
     fields = {"item_key": ">i8", "text_sha256": "S64", "vector": f"vector{vectors.shape[1]}"}
-    columns = {"item_key": np.array(keys), "text_sha256": np.array(digests, dtype="S64"), "vector": vectors}
+    columns: dict[str, Any] = {
+        "item_key": np.array(keys), "text_sha256": np.array(digests, dtype="S64"), "vector": vectors
+    }  # fmt: skip
     with engine.begin() as connection:
         connection.execute(query("encoder/item_stage"))
         write_columns(connection, "encoder/copy_item_stage", fields, columns)

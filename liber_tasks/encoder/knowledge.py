@@ -1,6 +1,7 @@
 """The knowledge encoder (paper, section 3.4.1): a BERT whose token vectors are averaged into one vector a text."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -144,6 +145,19 @@ def model_identity(name: str) -> str:
         with file.open("rb") as weights:
             digest.update(hashlib.file_digest(weights, "sha256").digest())
     return f"{Path(name).name}#{digest.hexdigest()[:12]}"
+
+
+def model_width(name: str) -> int:
+    """Length of the model's vectors.
+
+    Raises:
+        InputError: there is no such model, or it does not say.
+    """
+    file = model_folder(name) / "config.json"
+    try:
+        return int(json.loads(file.read_text(encoding="utf-8"))["hidden_size"])
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"LIBER_ENCODER is {name!r}, whose config.json has no hidden_size: is it a BERT?") from error
 
 
 def dtype_name() -> str:

@@ -17,8 +17,9 @@ from sqlalchemy import Engine
 
 from liber_tasks.config import Settings
 from liber_tasks.db import database_errors, query
+from liber_tasks.encoder.registered import FOLDER, IDENTITY, TAG, add, find
 from liber_tasks.errors import InputError, LiberError
-from liber_tasks.mlflow_client import connected, experiment_id
+from liber_tasks.mlflow_client import connected
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,9 +27,7 @@ if TYPE_CHECKING:
     from liber_tasks.encoder.pca import Projection
 
 NAME = "liber-encoder"
-TAG = "liber.encoder_version"
-FOLDER = "encoder"  # of the run's artifacts
-IDENTITY, PCA = "encoder.json", "pca.npz"
+PCA = "pca.npz"
 _log = logging.getLogger("liber")
 
 
@@ -79,7 +78,7 @@ def register(engine: Engine, settings: Settings, encoder_version: str) -> str:
         ServiceUnavailable: MLflow does not answer.
     """
     with connected(settings) as client:
-        number = _find(client, encoder_version)
+        number = find(client, NAME, encoder_version)
         if number is None:
             with database_errors(), engine.connect() as connection:
                 row = connection.execute(query("encoder/frozen"), {"encoder_version": encoder_version}).one_or_none()
@@ -119,7 +118,7 @@ def load_encoder(settings: Settings, encoder_version: str) -> RegisteredEncoder:
     from liber_tasks.encoder.pca import Projection
 
     with connected(settings) as client, TemporaryDirectory(prefix="liber-encoder-") as folder:
-        number = _find(client, encoder_version)
+        number = find(client, NAME, encoder_version)
         if number is None:
             raise InputError(f"MLflow has no version of {NAME} tagged {TAG} = {encoder_version}: run `liber encode`.")
         run_id = client.get_model_version(NAME, number).run_id
@@ -134,37 +133,10 @@ def load_encoder(settings: Settings, encoder_version: str) -> RegisteredEncoder:
     )  # fmt: skip
 
 
-def _find(client: "MlflowClient", encoder_version: str) -> str | None:
-    """Number of the version; the lowest where two processes added one at the same moment."""
-    found = client.search_model_versions(f"name = '{NAME}'")  # few; a version may hold what a filter cannot quote
-    numbers = (str(version.version) for version in found if version.tags.get(TAG) == encoder_version)
-    return min(numbers, key=int, default=None)
-
-
 def _add(client: "MlflowClient", row: dict[str, Any]) -> str:
-    """A finished run with the files, then the version that points at it."""
-    from mlflow.exceptions import MlflowException
-
     from liber_tasks.encoder.pca import Projection
 
-    stored, version = bytes(row.pop("pca")), row["encoder_version"]
+    stored = bytes(row.pop("pca"))
     row["knowledge_version"] = Projection.from_bytes(stored, row["explained_variance"]).fitted_on
-    row["fitted_before"] = row["fitted_before"] and row["fitted_before"].isoformat()
-    tags = {TAG: version, "liber.model": row["model"], "liber.explained_variance": f"{row['explained_variance']:.4f}"}
-    run = client.create_run(experiment_id(client, NAME), tags={**tags, "liber.kind": "encoder"}, run_name=version)
-    for name, value in row.items():
-        client.log_param(run.info.run_id, name, value)
-    client.log_metric(run.info.run_id, "explained_variance", row["explained_variance"])
-    with TemporaryDirectory(prefix="liber-encoder-") as folder:
-        (Path(folder) / IDENTITY).write_text(json.dumps(row, indent=2) + "\n", encoding="utf-8")
-        (Path(folder) / PCA).write_bytes(stored)
-        client.log_artifacts(run.info.run_id, folder, FOLDER)
-    client.set_terminated(run.info.run_id)
-    try:
-        client.create_registered_model(NAME, description="LIBER's frozen text encoders: BERT by digest, and its PCA.")
-    except MlflowException as error:  # there already, or another process was first
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-    source = f"{run.info.artifact_uri}/{FOLDER}"
-    made = client.create_model_version(NAME, source, run.info.run_id, tags=tags)
-    return str(made.version)
+    tags = {"liber.explained_variance": f"{row['explained_variance']:.4f}"}
+    return add(client, NAME, "LIBER's frozen text encoders: BERT by digest, and its PCA.", row, {PCA: stored}, tags)

@@ -14,7 +14,7 @@ from liber_tasks.errors import InputError
 from liber_tasks.fusion.combine import LiberModel
 from liber_tasks.fusion.options import FUSED, check_options
 
-FORMAT = 3  # of saved models; raised when older weights or configurations no longer fit
+FORMAT = 4  # of saved models; raised when older weights or configurations no longer fit
 
 
 @dataclass(frozen=True)

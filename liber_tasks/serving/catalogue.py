@@ -1,16 +1,21 @@
 """The catalogue as the model was trained on it. Travels with the model."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from liber_tasks.backbones.vocabulary import Vocabulary
+from liber_tasks.features.dense import Views
 from liber_tasks.features.snapshot import Snapshot
+from liber_tasks.fusion.options import COMPARED, WORDS
 
 ITEMS, SNAPSHOT, VOCABULARY, VERSIONS = "items.npz", "snapshot.npz", "vocabulary.json", "versions.json"
+_SPARSE = ("data", "indices", "indptr")
 
 
 @dataclass(frozen=True)
@@ -22,9 +27,8 @@ class Catalogue:
         vocabulary: of the model.
         items: (C, 2) int64, as in `Batch.item`.
         genres: (C, G) float32, as in `Batch.genres`.
-        text: (C, w) float32, directions of text vectors; w = 0 where no option reads them.
-        target: (C, v) float32, the same shortened; v = 0 likewise.
-        genre: (C, G) float32, directions of genres; (C, 0) likewise.
+        target: (C, v) float32, dense directions of texts, shortened; v = 0 where no option reads them.
+        views: directions of items, by the option that compares with them.
         snapshot: counts over all users before the test period; empty where no option reads them.
     """
 
@@ -32,9 +36,8 @@ class Catalogue:
     vocabulary: Vocabulary
     items: np.ndarray
     genres: np.ndarray
-    text: np.ndarray
     target: np.ndarray
-    genre: np.ndarray
+    views: Views
     snapshot: Snapshot
 
     @classmethod
@@ -47,14 +50,33 @@ class Catalogue:
         return cls(
             row_of,
             Vocabulary.from_json((folder / VOCABULARY).read_text(encoding="utf-8")),
-            arrays.pop("items").astype(np.int64),
-            **arrays,
+            arrays["items"].astype(np.int64),
+            arrays["genres"],
+            arrays["target"],
+            _views(arrays, len(arrays["items"])),
             snapshot=Snapshot.from_bytes(counts.read_bytes()) if counts.exists() else Snapshot.empty(0),
         )
 
     def rows(self, item_ids: Iterable[str]) -> np.ndarray:
         """Rows of items, (n,) int64."""
         return np.array([self.row_of.get(item, 0) for item in item_ids], dtype=np.int64)
+
+
+def view_arrays(views: Views) -> dict[str, np.ndarray]:
+    """Views as arrays for a file; a sparse one as the three it is made of."""
+    arrays = {f"view_{name}": view for name, view in views.items() if name != WORDS}
+    if WORDS in views:
+        arrays |= {f"view_{WORDS}_{part}": getattr(views[WORDS], part) for part in _SPARSE}
+        arrays[f"view_{WORDS}_terms"] = np.array(views[WORDS].shape[1])
+    return arrays
+
+
+def _views(arrays: Mapping[str, np.ndarray], items: int) -> Views:
+    views: dict[str, Any] = {name: arrays[f"view_{name}"] for name in COMPARED if f"view_{name}" in arrays}
+    if f"view_{WORDS}_terms" in arrays:
+        parts = tuple(arrays[f"view_{WORDS}_{part}"] for part in _SPARSE)
+        views[WORDS] = sparse.csr_array(parts, shape=(items, int(arrays[f"view_{WORDS}_terms"])))
+    return views
 
 
 @dataclass(frozen=True)

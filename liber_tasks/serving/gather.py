@@ -8,7 +8,7 @@ import torch
 
 from liber_tasks.backbones.batch import Batch
 from liber_tasks.backbones.vocabulary import RESPONSES
-from liber_tasks.features.dense import Past, dense
+from liber_tasks.features.dense import Past, dense, profiles_by
 from liber_tasks.features.profile import profiles
 from liber_tasks.fusion.model import ModelConfig
 from liber_tasks.serving.catalogue import Catalogue
@@ -55,14 +55,13 @@ def gather(config: ModelConfig, catalogue: Catalogue, pasts: Sequence[UserPast],
         item=item,
         response=response,
         history=_ranges([len(past.item) for past in pasts], config.max_past)[past_of],
-        text=profiles(catalogue.text, partition_item, partition_response, partition, count),
-        genre=profiles(catalogue.genre, partition_item, partition_response, partition, count),
+        profiles=profiles_by(catalogue.views, partition_item, partition_response, partition, count),
         closed=closed[past_of],
     )
     numbers = np.zeros((len(past_of), 0), dtype=np.float32)
     if config.dense:
-        numbers = dense(config.options, catalogue.snapshot, past, pairs.row, catalogue.text, catalogue.genre)
-    profile, some = profiles(catalogue.target, partition_item, partition_response, partition, count)
+        numbers = dense(config.options, catalogue.snapshot, past, pairs.row)
+    short = profiles(catalogue.target, partition_item, partition_response, partition, count)
     sealed, is_closed = _positions(closed[past_of] if config.profile_size else closed[past_of] * 0)
     arrays = {
         "user": pairs.user,
@@ -78,8 +77,8 @@ def gather(config: ModelConfig, catalogue: Catalogue, pasts: Sequence[UserPast],
         "memories_mask": has_vector,
         "dense": numbers,
         "candidate": catalogue.target[pairs.row],
-        "profile": profile[sealed] * is_closed[..., None, None],
-        "profile_mask": some[sealed] & is_closed[..., None],
+        "profile": short.mean[sealed] * is_closed[..., None, None],
+        "profile_mask": short.some[sealed] & is_closed[..., None],
     }
     return Batch(**{name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()})
 

@@ -9,12 +9,11 @@ import numpy as np
 from liber_tasks.errors import InputError
 from liber_tasks.features.responses import responses
 from liber_tasks.fusion.model import ModelConfig
-from liber_tasks.fusion.options import GENRE, PROFILE, TARGET_ATTENTION
+from liber_tasks.fusion.options import READ_PARTITIONS
 from liber_tasks.serving.catalogue import Catalogue
 from liber_tasks.serving.inputs import Rows, as_list, numbers
 
 NEW_USER = (0, 0, 0, 0)
-READ_PARTITIONS = frozenset({TARGET_ATTENTION, PROFILE, GENRE})  # options that read behaviours of closed partitions
 
 
 @dataclass(frozen=True)

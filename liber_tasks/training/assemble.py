@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,13 +13,22 @@ from sklearn.decomposition import PCA
 from liber_tasks.backbones.vocabulary import POSITIVE_ABOVE, Vocabulary
 from liber_tasks.binary_copy import EPOCH_2000
 from liber_tasks.errors import InputError
-from liber_tasks.features.dense import Past, dense, names
+from liber_tasks.features.dense import Past, dense, names, profiles_by
 from liber_tasks.features.profile import directions, profiles
 from liber_tasks.features.responses import responses
 from liber_tasks.features.snapshot import snapshots
-from liber_tasks.fusion.options import AFFINITY, COUNTED, GENRE, TARGET_ATTENTION
+from liber_tasks.fusion.options import (
+    AFFINITY,
+    COUNTED,
+    DENSE_PROFILE,
+    GENRE,
+    LEXICAL_PROFILE,
+    TARGET_ATTENTION,
+    WORDS,
+)
 from liber_tasks.training import samples
 from liber_tasks.training.dataset import FIT, TEST, VALIDATION, Dataset, VectorVersion
+from liber_tasks.training.item_texts import ItemTexts
 from liber_tasks.training.tables import Tables, fit_vocabulary
 
 VALIDATION_SHARE = 0.1  # the latest of the training samples: early stopping and the choice of a seed
@@ -35,14 +45,14 @@ class Raw:
         events: `user`, `item` (keys), `seq`, `time`, `rating` (NaN: none), `is_sample`; by user and time.
         partitions: `user` (key), `partition_no`, `first_seq`, `last_seq`, `sealed_at`; by user and sealed_at.
         vectors: `user` (key), `partition_no`, `sealed_at`, `vector` (V, d); by user and sealed_at.
-        text: encoder and `item` (key), `vector` (n, w) of the items' texts; None where nothing reads them.
+        texts: what is known of the items' texts; None where nothing reads them.
     """
 
     tables: Tables
     events: dict[str, np.ndarray]
     partitions: dict[str, np.ndarray]
     vectors: dict[str, np.ndarray]
-    text: tuple[str, dict[str, np.ndarray]] | None
+    texts: ItemTexts | None
 
 
 def assemble(
@@ -84,15 +94,15 @@ def assemble(
 
     history = np.stack([samples.latest(start, end, max_history)[place], end[place]], axis=1)
     ranges = np.stack([samples.latest(opened, closed, max_partitions), closed], axis=1)
-    text = _text(raw, tables, known_items)
-    genre = directions(genres, known_items) if GENRE in options else genres[:, :0]
+    views = _views(raw, options)
+    if GENRE in options:
+        views[GENRE] = directions(genres, known_items)
     partitions = len(partition_user)
     past = Past(
         item=items,
         response=response,
         history=np.stack([samples.latest(start, end, max_past)[place], end[place]], axis=1),
-        text=profiles(text, items, response, of_partition, partitions),
-        genre=profiles(genre, items, response, of_partition, partitions),
+        profiles=profiles_by(views, items, response, of_partition, partitions),
         closed=ranges,
     )
     moments, moment_of = _moments(time[place], part, validation_at, cut_at)
@@ -101,13 +111,13 @@ def assemble(
     counted = snapshots(
         user, items, response, time, start, end, moments.tolist(), len(catalogue), pairs=AFFINITY in options
     )
-    target = _shortened(text, known_items) if TARGET_ATTENTION in options else text[:, :0]
-    short, some = profiles(target, items, response, of_partition, partitions)
+    target = _target(raw, known_items) if TARGET_ATTENTION in options else np.zeros((len(catalogue), 0), np.float32)
+    short = profiles(target, items, response, of_partition, partitions)
     columns = names(options)
     numbers = np.zeros((len(place), len(columns)), dtype=np.float32)
     for moment, snapshot in enumerate(counted if columns else ()):
         mine = np.flatnonzero(moment_of == moment)
-        numbers[mine] = dense(options, snapshot, past.of(mine), items[place][mine], text, genre)
+        numbers[mine] = dense(options, snapshot, past.of(mine), items[place][mine])
     arrays = {
         "event_item": items,
         "event_response": response,
@@ -115,10 +125,9 @@ def assemble(
         "items": catalogue,
         "genres": genres,
         "vectors": raw.vectors["vector"],
-        "text": text,
         "target": target,
-        "profiles": short,
-        "profile_mask": some,
+        "profiles": short.mean,
+        "profile_mask": short.some,
         "seen_items": seen_items,
         "user": user[place],
         "item": items[place],
@@ -133,12 +142,13 @@ def assemble(
     return Dataset(
         **{name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()},
         dense_names=columns,
+        views=views,
         vocabulary=vocabulary,
         item_ids=tuple(item["item_id"] for item in tables.items),
         snapshot=counted[-1],
         cut=cut,
         version=version,
-        item_version=raw.text[0] if raw.text else None,
+        item_versions=raw.texts.versions if raw.texts else {},
         max_history=max_history,
         max_past=max_past,
         max_partitions=max_partitions,
@@ -189,16 +199,19 @@ def _first_rated(item: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.nda
     return found[by_time], time[order][place[by_time]]
 
 
-def _text(raw: Raw, tables: Tables, known_items: np.ndarray) -> np.ndarray:
-    """Directions (C, w) of the items' text vectors; zeros for an item without one."""
-    rows = len(tables.items) + 1
-    if raw.text is None:
-        return np.zeros((rows, 0), dtype=np.float32)
-    columns = raw.text[1]
-    vectors = np.zeros((rows, columns["vector"].shape[1]), dtype=np.float32)
-    vectors[tables.item_rows(columns["item"])] = columns["vector"]
-    vectors[0] = 0
-    return directions(vectors, known_items)
+def _views(raw: Raw, options: Collection[str]) -> dict[str, Any]:
+    """Directions of the items' texts, by the option that reads them."""
+    texts = raw.texts
+    if texts is None:
+        return {}
+    makers = {DENSE_PROFILE: texts.dense, LEXICAL_PROFILE: texts.lexical, WORDS: texts.words}
+    return {name: make(raw.tables) for name, make in makers.items() if name in options}
+
+
+def _target(raw: Raw, known_items: np.ndarray) -> np.ndarray:
+    """Shortened dense directions; (C, v) float32."""
+    assert raw.texts is not None
+    return _shortened(raw.texts.dense(raw.tables), known_items)
 
 
 def _shortened(text: np.ndarray, known_items: np.ndarray) -> np.ndarray:

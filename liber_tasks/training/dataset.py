@@ -9,6 +9,7 @@ from torch import Tensor
 
 from liber_tasks.backbones.batch import Batch
 from liber_tasks.backbones.vocabulary import RESPONSES, Vocabulary
+from liber_tasks.features.dense import Views
 from liber_tasks.features.snapshot import Snapshot
 from liber_tasks.fusion.model import ModelConfig
 from liber_tasks.fusion.options import COUNTED, DENSE, TARGET_ATTENTION, check_options
@@ -44,8 +45,7 @@ class Dataset:
     items: Tensor  # (C, 2) int64, as in Batch.item
     genres: Tensor  # (C, G) float32
     vectors: Tensor  # (V, d) float32; (0, 0) when there are none
-    text: Tensor  # (C, w) float32, directions of the items' text vectors; (C, 0) where no option reads them
-    target: Tensor  # (C, v) float32, the same shortened; (C, 0) likewise
+    target: Tensor  # (C, v) float32, dense directions of the items' texts, shortened; (C, 0): no option reads them
     profiles: Tensor  # (Q, 2, v) float32, of closed partitions; (0, 2, 0) likewise
     profile_mask: Tensor  # (Q, 2) bool
     seen_items: Tensor  # (K,) int64, rows of the catalogue by their first rating
@@ -59,12 +59,13 @@ class Dataset:
     dense: Tensor  # (S, F) float32
     part: Tensor  # (S,) int64: FIT, VALIDATION or TEST
     dense_names: tuple[str, ...]  # columns of `dense`, group.name
+    views: Views  # directions of the items, by the option that compares with them
     vocabulary: Vocabulary
     item_ids: tuple[str, ...]  # of the catalogue's rows from 1
     snapshot: Snapshot  # as of the cut
     cut: datetime  # test samples are at or after it
     version: VectorVersion | None
-    item_version: str | None  # encoder of the items' text vectors; None where no option reads them
+    item_versions: dict[str, str]  # of the items' texts and their encoders; empty where no option reads them
     max_history: int
     max_past: int
     max_partitions: int

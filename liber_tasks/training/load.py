@@ -14,6 +14,7 @@ from liber_tasks.fusion.options import READ_TEXT, check_options
 from liber_tasks.split import time_cut
 from liber_tasks.training.assemble import Raw, assemble
 from liber_tasks.training.dataset import Dataset, VectorVersion
+from liber_tasks.training.item_texts import read_item_texts
 from liber_tasks.training.tables import read_tables
 
 
@@ -63,7 +64,7 @@ def load(
                     {},
                 ),
                 vectors=_read_vectors(connection, version),
-                text=_read_text(connection) if READ_TEXT & set(chosen) else None,
+                texts=read_item_texts(connection, settings, set(chosen)) if READ_TEXT & set(chosen) else None,
             )
     return assemble(raw, cut, version, chosen, max_history, max_past, max_partitions)
 
@@ -89,15 +90,3 @@ def _read_vectors(connection: Connection, version: VectorVersion | None) -> dict
     fields = {"user": ">i8", "partition_no": ">i4", "sealed_at": ">i8", "vector": f"vector{version.dimension}"}
     chosen = {"encoder_version": version.encoder_version, "knowledge_version": version.knowledge_version}
     return copy_columns(connection, "training/copy_vectors", fields, chosen)
-
-
-def _read_text(connection: Connection) -> tuple[str, dict[str, np.ndarray]]:
-    found = connection.execute(query("training/item_version")).one_or_none()
-    if found is None:
-        raise InputError(
-            "No item has a text vector: run `liber encode --items`, or leave out the options "
-            f"{', '.join(sorted(READ_TEXT))}."
-        )
-    fields = {"item": ">i8", "vector": f"vector{found.dimension}"}
-    chosen = {"encoder_version": found.encoder_version}
-    return found.encoder_version, copy_columns(connection, "training/copy_item_vectors", fields, chosen)

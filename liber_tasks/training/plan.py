@@ -102,8 +102,7 @@ class Plan:
 def versions(dataset: Dataset, plan: Plan) -> dict[str, str]:
     """What models of these samples were made from, as tags."""
     tags = {"liber.dataset_digest": dataset.digest, "liber.cut": dataset.cut.isoformat()}
-    if dataset.item_version is not None:
-        tags["liber.item_version"] = dataset.item_version
+    tags |= {f"liber.item_{name}": version for name, version in dataset.item_versions.items()}
     if dataset.version is not None and plan.reads_vectors:
         tags |= {
             "liber.encoder_version": dataset.version.encoder_version,

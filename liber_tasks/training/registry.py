@@ -19,9 +19,8 @@ from liber_tasks import config
 from liber_tasks.config import Settings
 from liber_tasks.db import connect
 from liber_tasks.errors import LiberError
-from liber_tasks.features.profile import directions
-from liber_tasks.fusion.options import COUNTED, GENRE, PROFILE
-from liber_tasks.serving.catalogue import ITEMS, SNAPSHOT, VERSIONS, VOCABULARY, Catalogue, Versions
+from liber_tasks.fusion.options import COUNTED
+from liber_tasks.serving.catalogue import ITEMS, SNAPSHOT, VERSIONS, VOCABULARY, Catalogue, Versions, view_arrays
 from liber_tasks.serving.inputs import COLUMNS, example
 from liber_tasks.training import tracking
 from liber_tasks.training.dataset import Dataset
@@ -157,16 +156,14 @@ def save(folder: Path, fitted: Fitted, dataset: Dataset) -> Path:
     version = dataset.version if fitted.config.reads_vectors else None
     versions = {name: getattr(version, name, None) for name in ("encoder_version", "knowledge_version")}
     (folder / VERSIONS).write_text(json.dumps(versions), encoding="utf-8")
-    genres, text, target = (getattr(dataset, name).numpy() for name in ("genres", "text", "target"))
-    known = np.flatnonzero(dataset.items[:, 0].numpy())  # as in training: items rated before validation
+    target = dataset.target.numpy()
     np.savez_compressed(
         folder / ITEMS,
         ids=np.array(dataset.item_ids, dtype=np.str_),
         items=dataset.items.numpy().astype(np.int32),
-        genres=genres,
-        text=text if PROFILE in options else text[:, :0],
+        genres=dataset.genres.numpy(),
         target=target if fitted.config.profile_size else target[:, :0],
-        genre=directions(genres, known) if GENRE in options else genres[:, :0],
+        **view_arrays({name: view for name, view in dataset.views.items() if name in options}),  # type: ignore[arg-type]
     )
     if COUNTED & options:
         (folder / SNAPSHOT).write_bytes(dataset.snapshot.to_bytes())

@@ -42,7 +42,7 @@ class TrainReport:
     auc_difference_with_vector: Difference | None  # on test rows with a vector; None when they are too few
     encoder_version: str | None  # None: no partition vector was read
     knowledge_version: str | None
-    item_version: str | None  # encoder of the items' texts; None: not read
+    item_versions: dict[str, str]  # of the items' texts and their encoders; empty: not read
     digest: str
     fingerprint: str  # of digest, backbone, options and hyperparameters
     experiment_id: str

@@ -64,7 +64,7 @@ def summarise(
         auc_difference_with_vector=_difference_on(with_vector, label, probabilities) if both else None,
         encoder_version=version.encoder_version if version else None,
         knowledge_version=version.knowledge_version if version else None,
-        item_version=dataset.item_version,
+        item_versions=dataset.item_versions,
         digest=dataset.digest,
         fingerprint="",
         experiment_id="",

@@ -54,9 +54,10 @@ CREATE TABLE liber.item_encoder (
     knowledge_version text REFERENCES liber.knowledge_version, -- of the texts; NULL: the items' attributes alone
     model text NOT NULL,               -- BERT, or what the lexical vectors are
     dimension integer NOT NULL,
-    fitted_texts integer,              -- NULL: nothing is fitted
-    fitted_before timestamptz,         -- on items with a behaviour strictly before this event time
-    fitted bytea,                      -- npz: vocabulary, idf (t,), components (d, t)
+    lexical bytea,                     -- npz: terms, idf (t,), components (d, t); NULL: dense
+    centre vector,                     -- mean vector of the items it was fitted on; NULL: not all are encoded yet
+    fitted_items integer,              -- how many
+    fitted_before timestamptz,         -- with a behaviour strictly before this event time; NULL: all there were
     created_at timestamptz NOT NULL DEFAULT now()
 );
 

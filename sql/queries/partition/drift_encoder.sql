@@ -1,5 +1,7 @@
--- Drift: the encoder whose item vectors were written last.
-SELECT encoder_version
-FROM liber.item_vector
-ORDER BY created_at DESC, encoder_version ASC
+-- Drift: the BERT whose item vectors were written last.
+SELECT v.encoder_version
+FROM liber.item_vector AS v
+INNER JOIN liber.item_encoder AS e ON v.encoder_version = e.encoder_version
+WHERE e.kind = 'dense'
+ORDER BY v.created_at DESC, v.encoder_version ASC
 LIMIT 1

@@ -1,0 +1,59 @@
+"""Frozen weightings of words in MLflow: versions of `liber-item-encoder`, `encoder.json` and `lexical.npz` each."""
+
+import logging
+
+from sqlalchemy import Engine
+
+from liber_tasks.config import Settings
+from liber_tasks.db import database_errors, query
+from liber_tasks.encoder.registered import add, find
+from liber_tasks.errors import InputError, LiberError
+from liber_tasks.mlflow_client import connected
+
+NAME = "liber-item-encoder"
+LEXICAL = "lexical.npz"
+_log = logging.getLogger("liber")
+
+
+def register(engine: Engine, settings: Settings, encoder_version: str) -> str:
+    """Put a frozen weighting of words into MLflow unless it is there; a second call adds nothing.
+
+    Args:
+        engine: LIBER database.
+        settings: `mlflow_tracking_uri`.
+        encoder_version: of a lexical row in `liber.item_encoder`.
+
+    Returns:
+        `models:/liber-item-encoder/NUMBER`.
+
+    Raises:
+        InputError: MLFLOW_TRACKING_URI is not set, or there is no such encoder.
+        ServiceUnavailable: MLflow does not answer.
+    """
+    with connected(settings) as client:
+        number = find(client, NAME, encoder_version)
+        if number is None:
+            with database_errors(), engine.connect() as connection:
+                found = connection.execute(query("encoder/item_frozen"), {"encoder_version": encoder_version})
+                row = found.mappings().one_or_none()
+            if row is None:
+                raise InputError(f"There is no item encoder {encoder_version!r}: run `liber encode --items` first.")
+            entries = {key: value for key, value in row.items() if key != "lexical"}
+            description = "LIBER's frozen weightings of the words that describe items."
+            number = add(client, NAME, description, entries, {LEXICAL: bytes(row["lexical"])}, {})
+    return f"models:/{NAME}/{number}"
+
+
+def try_register(engine: Engine, settings: Settings, encoder_version: str) -> str | None:
+    """`register`, but a failure is only logged: vectors do not wait for MLflow, and the next run tries again.
+
+    Returns:
+        The address; None if MLFLOW_TRACKING_URI is not set or MLflow failed.
+    """
+    if settings.mlflow_tracking_uri is None:
+        return None
+    try:
+        return register(engine, settings, encoder_version)
+    except LiberError as error:
+        _log.warning("Item encoder %s is not in MLflow yet, the next run tries again: %s", encoder_version, error)
+        return None

@@ -1,0 +1,65 @@
+"""Partition profiles that can be read: the few words that tell what was liked in a partition from what was disliked."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from liber_tasks.features.profile import SHRINK
+from liber_tasks.features.responses import disliked, liked
+
+WORDS_KEPT = 30  # of a partition
+
+
+@dataclass(frozen=True)
+class WordProfiles:
+    """Profiles by words.
+
+    Attributes:
+        view: (C, t) float32, weights of the words of items; rows of length 1, or empty.
+        words: (2 Q, t) float32, non-negative: row 2 q has the words of what was disliked in partition q, row 2 q + 1 of
+            what was liked.
+        some: as in `features.profile.Profiles`.
+    """
+
+    view: sparse.csr_array
+    words: sparse.csr_array
+    some: np.ndarray
+
+    def scores(self, partition: np.ndarray, item: np.ndarray) -> np.ndarray:
+        """As in `Profiles`: weights of the words that both have, multiplied and summed."""
+        of = self.view[item]
+        return np.stack([(self.words[2 * partition + sign] * of).sum(axis=1) for sign in (0, 1)], axis=1)
+
+
+def word_profiles(
+    view: sparse.csr_array, item: np.ndarray, response: np.ndarray, partition: np.ndarray, partitions: int
+) -> WordProfiles:
+    """The `WORDS_KEPT` words with the greatest difference between liked and disliked items of each partition.
+
+    The difference is one of shrunk means; arguments as in `features.profile.profiles`.
+    """
+    said = np.diff(view.indptr) > 0
+    of = np.zeros((partitions, 2), dtype=np.int64)
+    means = []
+    for sign, chosen in enumerate((disliked(response), liked(response))):
+        rows = np.flatnonzero(chosen & (partition >= 0) & said[item])
+        of[:, sign] = np.bincount(partition[rows], minlength=partitions)
+        weight = 1 / (of[partition[rows], sign] + SHRINK)
+        sums = sparse.csr_array((weight, (partition[rows], item[rows])), shape=(partitions, view.shape[0]))
+        means.append(sums @ view)
+    return WordProfiles(view, _strongest(sparse.csr_array(means[1] - means[0])), of > 0)
+
+
+def _strongest(difference: sparse.csr_array) -> sparse.csr_array:
+    """Of each row (Q, t) the entries of greatest size, the negative ones as a row of their own before: (2 Q, t)."""
+    row = np.repeat(np.arange(difference.shape[0]), np.diff(difference.indptr))
+    order = np.lexsort((difference.indices, -np.abs(difference.data), row))
+    place = np.arange(len(order)) - difference.indptr[row[order]]
+    kept = order[place < WORDS_KEPT]
+    values = difference.data[kept]
+    rows = 2 * row[kept] + (values > 0)
+    shape = (2 * difference.shape[0], difference.shape[1])
+    found = sparse.csr_array((np.abs(values).astype(np.float32), (rows, difference.indices[kept])), shape=shape)
+    found.eliminate_zeros()
+    return found
