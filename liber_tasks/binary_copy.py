@@ -1,5 +1,6 @@
 """Tables to and from columns: binary COPY read and written by NumPy, without a Python object a row."""
 
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import Any
 
@@ -11,6 +12,11 @@ from liber_tasks.db import query
 EPOCH_2000 = 946_684_800_000_000  # PostgreSQL's binary timestamps count microseconds from 2000-01-01
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)  # flags and extension length are zero
 _TRAILER = b"\xff\xff"
+
+
+def microseconds(moment: datetime) -> int:
+    """A moment as binary columns hold it: microseconds since 2000-01-01 UTC."""
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) - EPOCH_2000
 
 
 def copy_columns(

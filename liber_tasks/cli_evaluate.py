@@ -1,6 +1,7 @@
 """What `liber evaluate` takes and how its tables look."""
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,10 +14,18 @@ from liber_tasks.cli_output import line_progress, show
 from liber_tasks.config import settings
 from liber_tasks.errors import InputError
 from liber_tasks.evaluation import studies
-from liber_tasks.evaluation.studies import TABLE7
+from liber_tasks.evaluation.studies import MEMORY, TABLE7
 
 if TYPE_CHECKING:
     from liber_tasks.evaluation.report import Report
+
+
+class Split(StrEnum):
+    """How samples are split."""
+
+    time = "time"
+    users = "users"
+
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 FILE_WIDTH = 160
@@ -27,6 +36,7 @@ STUDIES = (
     "figure4: without partitions, without shift, mean pooling. "
     "ablation: each option beyond the paper. "
     "figure1: AUC by length of the history. "
+    "memory: what the partition memory brings by what it is made of, the LLM's knowledge about items first. "
     "table7: time of inference with LIBER against without."
 )
 
@@ -36,8 +46,18 @@ def evaluate(
     backbone: Annotated[
         list[str] | None, typer.Option(help="Again for several; default: all for table2 and table7, else dien.")
     ] = None,
+    backbones: Annotated[str | None, typer.Option(help="The same as a list, such as dien,din,dcnv2.")] = None,
     seeds: Annotated[int, typer.Option(help="Models of each kind, paired by seed; a claim needs five.")] = 5,
     processes: Annotated[int, typer.Option(help="Models trained at once, each on one core.")] = 1,
+    knowledge: Annotated[
+        str | None, typer.Option(help="For memory: version of the texts about items. Default: as the settings say.")
+    ] = None,
+    protocol: Annotated[
+        Split | None, typer.Option(help="For memory: split by time, or five folds of users. Default: time.")
+    ] = None,
+    variant: Annotated[
+        list[str] | None, typer.Option(help="For memory: again for several rows of its table; default: all.")
+    ] = None,
     rounds: Annotated[int | None, typer.Option(help="For table7: how often each model is timed.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the report: Markdown, HTML, JSON and a plot.")] = None,
     as_json: AsJson = False,
@@ -46,15 +66,25 @@ def evaluate(
 
     What was trained before is not trained again: a stopped run goes on, and studies share models.
     """
-    if study != TABLE7:
+    if study not in (TABLE7, MEMORY):
         studies.study(study)
-        if rounds is not None:
-            raise InputError(f"--rounds is for {TABLE7}: leave it out for {study}, which has --seeds.")
-    from liber_tasks.evaluation import run, speed  # once it is clear what is asked
+    if study != TABLE7 and rounds is not None:
+        raise InputError(f"--rounds is for {TABLE7}: leave it out for {study}, which has --seeds.")
+    for option, value in (("--knowledge", knowledge), ("--protocol", protocol), ("--variant", variant)):
+        if study != MEMORY and value:
+            raise InputError(f"{option} is for {MEMORY}: leave it out for {study}.")
+    from liber_tasks.evaluation import memory, run, speed  # once it is clear what is asked
 
     config = settings()
-    given: dict[str, Any] = {"backbones": tuple(backbone or ()), "out": out, "progress": line_progress()}
-    if study == TABLE7:
+    names = (*(backbone or ()), *(name.strip() for name in (backbones or "").split(",") if name.strip()))
+    given: dict[str, Any] = {"backbones": names, "out": out, "progress": line_progress()}
+    report: Report
+    if study == MEMORY:
+        report = memory.run_memory(
+            db.connect(config), config, knowledge=knowledge, split=protocol.value if protocol else "time",
+            variants=tuple(variant or ()), seeds=seeds, processes=processes, **given,
+        )  # fmt: skip
+    elif study == TABLE7:
         report = run.run_table7(db.connect(config), config, rounds=speed.ROUNDS if rounds is None else rounds, **given)
     else:
         report = run.run(db.connect(config), config, study, seeds=seeds, processes=processes, **given)

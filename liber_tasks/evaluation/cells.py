@@ -14,9 +14,10 @@ from liber_tasks.errors import InputError
 from liber_tasks.evaluation.code import code_digest
 from liber_tasks.evaluation.studies import Arm
 from liber_tasks.fusion.model import ModelConfig
-from liber_tasks.training.dataset import TEST, VALIDATION, Dataset
+from liber_tasks.training.dataset import Dataset
 from liber_tasks.training.fit import THREADS, fit, predict, threads
 from liber_tasks.training.options import Options
+from liber_tasks.training.parts import TEST, VALIDATION
 
 _ALWAYS = ("event_item", "event_response", "users", "items", "genres", "seen_items", "user", "item", "label", "history",
            "seen", "part")  # fmt: skip

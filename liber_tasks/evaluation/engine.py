@@ -13,8 +13,9 @@ from liber_tasks.errors import LiberError
 from liber_tasks.evaluation import cells, worker
 from liber_tasks.evaluation.cells import Cell, Outcome
 from liber_tasks.evaluation.store import Store
-from liber_tasks.training.dataset import TEST, VALIDATION, Dataset
+from liber_tasks.training.dataset import Dataset
 from liber_tasks.training.evaluate import auc, log_loss
+from liber_tasks.training.parts import TEST, VALIDATION
 from liber_tasks.types import Progress, silent
 
 

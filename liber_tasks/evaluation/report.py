@@ -73,6 +73,10 @@ class Report:
     files: tuple[str, ...] = ()
     run_id: str | None = field(default=None, compare=False)
 
+    def further(self) -> "list[Grid]":
+        """Tables besides those of every study."""
+        return []
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON types."""
         found = asdict(self)
@@ -102,6 +106,7 @@ def grids(report: Report) -> list[Grid]:
     others = [each for each in report.comparisons if (each.backbone, each.variant, each.against) not in firsts]
     if others:
         found.append(_pairs("Further pairs, all test rows", others))
+    found += report.further()
     with_vector = [each for each in report.comparisons if each.with_vector]
     if with_vector:
         found.append(_pairs("On test rows that have a vector", with_vector, only=True))
@@ -126,10 +131,8 @@ def caption(report: Report) -> list[str]:
             "of users."
         )
     for name, version in report.knowledge.items():
-        lines.append(
-            f"Knowledge ({name}): texts of {version['model']}, version {version['knowledge_version']}, encoder "
-            f"{version['encoder_version']}."
-        )
+        said = ", ".join(f"{key.removesuffix('_version')} {value}" for key, value in version.items())
+        lines.append(f"Texts ({name}): {said}.")
     lines.append(f"Samples {protocol.digest[:12]}; code {protocol.commit or 'of no checkout'}.")
     return lines
 
@@ -157,7 +160,7 @@ def _table(rows: Sequence[Row]) -> Grid:
         lines.append(
             (
                 row.backbone, row.variant, _spread(row.auc, row.auc_sd), _spread(row.logloss, row.logloss_sd),
-                row.against or NOTHING, _interval(row.lift, row.low, row.high), _p(row.p),
+                row.against or NOTHING, interval(row.lift, row.low, row.high), _p(row.p),
                 _percent(row.auc_improvement), _percent(row.logloss_improvement),
             )
         )  # fmt: skip
@@ -168,7 +171,7 @@ def _pairs(title: str, comparisons: Sequence[Comparison], only: bool = False) ->
     lines = []
     for each in comparisons:
         shown = each.with_vector if only and each.with_vector else each
-        lines.append((each.backbone, each.variant, each.against, _interval(shown.lift, shown.low, shown.high),
+        lines.append((each.backbone, each.variant, each.against, interval(shown.lift, shown.low, shown.high),
                       _p(shown.p)))  # fmt: skip
     return Grid(title, ("backbone", "variant", "against", "AUC difference", "p"), tuple(lines))
 
@@ -187,7 +190,8 @@ def _spread(mean: float, sd: float | None) -> str:
     return f"{mean:.4f}" if sd is None else f"{mean:.4f} {PLUS_MINUS} {sd:.4f}"
 
 
-def _interval(lift: float | None, low: float | None, high: float | None) -> str:
+def interval(lift: float | None, low: float | None, high: float | None) -> str:
+    """A difference with its bounds, as tables show it."""
     if lift is None:
         return NOTHING
     return f"{lift:+.4f}" if low is None or high is None else f"{lift:+.4f} [{low:+.4f}, {high:+.4f}]"

@@ -21,9 +21,10 @@ from liber_tasks.evaluation.store import Store, connected
 from liber_tasks.evaluation.studies import LIBER, TABLE7, Arm, Study, study
 from liber_tasks.evaluation.verdict import sentences
 from liber_tasks.fusion.options import BASIC, POOLED
-from liber_tasks.training.dataset import FIT, TEST, VALIDATION, Dataset
+from liber_tasks.training.dataset import Dataset
 from liber_tasks.training.evaluate import auc
 from liber_tasks.training.options import Options, options_for
+from liber_tasks.training.parts import FIT, TEST, VALIDATION
 from liber_tasks.types import Progress, silent
 
 PROTOCOL = (
@@ -68,7 +69,7 @@ def run(
         LiberError: a training process was killed, or the data changed meanwhile.
     """
     chosen = study(name)
-    names = _backbones(backbones, chosen.backbones)
+    names = backbones_of(backbones, chosen.backbones)
     for argument, value in (("--seeds", seeds), ("--processes", processes)):
         if value < 1:
             raise InputError(f"{argument} is {value}: it must be at least 1.")
@@ -103,7 +104,7 @@ def run_table7(
     training: Callable[[str], Options] = options_for,
 ) -> Report:
     """Time inference with and without LIBER (paper, Table 7), and keep the report in MLflow; arguments as in `run`."""
-    names = _backbones(backbones, ())
+    names = backbones_of(backbones, ())
     if rounds < 1:
         raise InputError(f"--rounds is {rounds}: it must be at least 1.")
     with connected(settings) as store:
@@ -173,7 +174,12 @@ def _cells(
     return cells, missing
 
 
-def _backbones(given: Sequence[str], default: Sequence[str]) -> tuple[str, ...]:
+def backbones_of(given: Sequence[str], default: Sequence[str]) -> tuple[str, ...]:
+    """The backbones given, or else those of `default`; of none all.
+
+    Raises:
+        InputError: there is no such backbone.
+    """
     names = tuple(dict.fromkeys(given or default or BACKBONES))
     unknown = [name for name in names if name not in BACKBONES]
     if unknown:
@@ -197,7 +203,7 @@ def _protocol(
         seeds=seeds,
         draws=draws,
         digest=dataset.digest,
-        commit=_commit(),
+        commit=commit(),
         training={name: training(name).to_dict() for name in backbones},
     )
 
@@ -227,7 +233,7 @@ def _kept(store: Store, report: Report, dataset: Dataset, out: Path | None) -> R
     return replace(report, files=pages.write(out, contents)) if out else report
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
     """The commit of the code, when it runs from a checkout."""
     try:
         done = subprocess.run(

@@ -13,8 +13,9 @@ from liber_tasks.errors import InputError, LiberError
 from liber_tasks.evaluation.compare import Truth
 from liber_tasks.evaluation.sources import with_vectors
 from liber_tasks.evaluation.studies import Arm, Learnt
-from liber_tasks.training.dataset import TEST, Dataset
+from liber_tasks.training.dataset import Dataset
 from liber_tasks.training.load import load
+from liber_tasks.training.parts import TEST
 from liber_tasks.types import Progress, silent
 
 

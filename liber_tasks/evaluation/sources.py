@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import groupby
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 from sqlalchemy import Connection, Engine
 
-from liber_tasks.binary_copy import EPOCH_2000, copy_columns
+from liber_tasks.binary_copy import copy_columns, microseconds
 from liber_tasks.config import Settings
 from liber_tasks.db import database_errors, query
 from liber_tasks.encoder.pca import Projection
@@ -81,10 +80,10 @@ def with_vectors(
             made = partitions.vectors[shuffled(partitions.user, partitions.trains)]
         elif source == "genres":
             counts = _of_each(partitions, connection, version, _Genres(dataset))
-            made = narrowed(np.array(counts, dtype=np.float32), partitions)
+            made = narrowed(np.array(counts, dtype=np.float32), partitions.vectors.shape[1], partitions.trains)
         else:
             texts = _of_each(partitions, connection, version, _Text(domain(settings.domain)))
-            made = narrowed(_embedded(settings, texts, progress), partitions)
+            made = narrowed(_embedded(settings, texts, progress), partitions.vectors.shape[1], partitions.trains)
     return _replaced(dataset, made)
 
 
@@ -112,12 +111,11 @@ def shuffled(user: np.ndarray, trains: np.ndarray) -> np.ndarray:
     return whose
 
 
-def narrowed(features: np.ndarray, partitions: Partitions) -> np.ndarray:
-    """Features (V, w) in the width of the vectors: filled up with zeros, or their PCA, fitted on what trains."""
-    width = partitions.vectors.shape[1]
+def narrowed(features: np.ndarray, width: int, trains: np.ndarray) -> np.ndarray:
+    """Features (V, w) in another width: filled up with zeros, or their PCA, fitted on the rows `trains`, (V,) bool."""
     if features.shape[1] <= width:
         return np.pad(features, ((0, 0), (0, width - features.shape[1])))
-    return Projection.fit(features[partitions.trains], width).transform(features)
+    return Projection.fit(features[trains], width).transform(features)
 
 
 def raw_text(pack: Domain, behaviors: Iterable[Behavior]) -> str:
@@ -174,8 +172,8 @@ def _partitions(connection: Connection, version: VectorVersion, dataset: Dataset
         raise LiberError(
             "The database changed while its samples were read: run the command again, when nothing writes."
         )
-    cut = (dataset.cut - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) - EPOCH_2000
-    partitions = Partitions(found["user"], found["partition_no"], found["sealed_at"] < cut, found["vector"])
+    trains = found["sealed_at"] < microseconds(dataset.cut)
+    partitions = Partitions(found["user"], found["partition_no"], trains, found["vector"])
     if partitions.trains.sum() < 2:
         raise InputError(
             "Fewer than two partitions with a vector were sealed before the split: there is nothing that a control "

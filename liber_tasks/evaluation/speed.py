@@ -12,9 +12,10 @@ import torch
 from liber_tasks.fusion.combine import LiberModel
 from liber_tasks.fusion.model import ModelConfig, build
 from liber_tasks.fusion.options import BASIC, POOLED
-from liber_tasks.training.dataset import TEST, Dataset
+from liber_tasks.training.dataset import Dataset
 from liber_tasks.training.fit import THREADS, threads
 from liber_tasks.training.options import Options
+from liber_tasks.training.parts import TEST
 from liber_tasks.types import Progress, silent
 
 SAMPLES = 1000

@@ -24,6 +24,7 @@ Source = Literal["knowledge", "random", "raw_text", "genres", "shuffled"]  # eva
 
 BASE, LIBER = "base", "liber"
 BARE = f"no_{STATISTICS}"
+MEMORY = "memory"  # see `memory.run_memory`
 TABLE7 = "table7"  # trains nothing: see `run.run_table7`
 HISTORIES = (5, 10, 20, 50, 100)
 EVERYTHING = (POOLED, TARGET_ATTENTION, PROFILE, AFFINITY)
@@ -164,5 +165,5 @@ def study(name: str) -> Study:
         InputError: there is none.
     """
     if name not in STUDIES:
-        raise InputError(f"There is no study {name!r}: choose one of {', '.join(STUDIES)} or {TABLE7}.")
+        raise InputError(f"There is no study {name!r}: choose one of {', '.join(STUDIES)}, {MEMORY} or {TABLE7}.")
     return STUDIES[name]

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,7 @@ import torch
 from sklearn.decomposition import PCA
 
 from liber_tasks.backbones.vocabulary import POSITIVE_ABOVE, Vocabulary
-from liber_tasks.binary_copy import EPOCH_2000
-from liber_tasks.errors import InputError
+from liber_tasks.binary_copy import microseconds
 from liber_tasks.features.dense import Past, dense, names, profiles_by
 from liber_tasks.features.profile import directions, profiles
 from liber_tasks.features.responses import responses
@@ -27,12 +26,11 @@ from liber_tasks.fusion.options import (
     WORDS,
 )
 from liber_tasks.training import samples
-from liber_tasks.training.dataset import FIT, TEST, VALIDATION, Dataset, VectorVersion
+from liber_tasks.training.dataset import Dataset, VectorVersion
 from liber_tasks.training.item_texts import ItemTexts
+from liber_tasks.training.parts import Fold, by_time, by_users
 from liber_tasks.training.tables import Tables, fit_vocabulary
 
-VALIDATION_SHARE = 0.1  # the latest of the training samples: early stopping and the choice of a seed
-SNAPSHOTS = 48  # moments in the training period at which what all users did is counted anew
 TARGET_SIZE = 64  # length of the shortened text vectors that attention reads
 
 
@@ -57,7 +55,7 @@ class Raw:
 
 def assemble(
     raw: Raw, cut: datetime, version: VectorVersion | None, options: Collection[str], max_history: int,
-    max_past: int, max_partitions: int,
+    max_past: int, max_partitions: int, fold: Fold | None = None,
 ) -> Dataset:  # fmt: skip
     """Samples from tables in memory; see `training.load.load`.
 
@@ -66,6 +64,7 @@ def assemble(
         cut: first event time of the test part.
         version: of the vectors.
         options, max_history, max_past, max_partitions: as in `load`.
+        fold: users that test; None: the samples from `cut` on do.
 
     Raises:
         InputError: a part of the split has no samples.
@@ -73,13 +72,11 @@ def assemble(
     tables, events = raw.tables, raw.events
     time, user, rating = events["time"], tables.user_rows(events["user"]), events["rating"]
     place = np.flatnonzero(events["is_sample"])
-    cut_at = (cut - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) - EPOCH_2000
-    part, validation_at = _parts(time[place], cut_at, cut)
-
+    ids = [each["user_id"] for each in tables.users]
+    parts = by_users(time, user, place, ids, fold) if fold else by_time(time, place, microseconds(cut), cut)
     items = tables.item_rows(events["item"])
-    known = time < validation_at
-    known_items = np.unique(items[known])
-    vocabulary = fit_vocabulary(tables, np.unique(user[known]), known_items)
+    known_items = np.unique(items[parts.known])
+    vocabulary = fit_vocabulary(tables, np.unique(user[parts.known]), known_items)
     users, catalogue, genres = tables.encode(vocabulary)
     start, end = samples.strictly_earlier(user, time)
     vector_user = tables.user_rows(raw.vectors["user"])
@@ -105,7 +102,7 @@ def assemble(
         profiles=profiles_by(views, items, response, of_partition, partitions),
         closed=ranges,
     )
-    moments, moment_of = _moments(time[place], part, validation_at, cut_at)
+    moments, moment_of = parts.moments, parts.moment_of
     if not COUNTED & set(options):
         moments, moment_of = moments[-1:], np.zeros_like(moment_of)  # nothing reads the others
     counted = snapshots(
@@ -121,6 +118,7 @@ def assemble(
     arrays = {
         "event_item": items,
         "event_response": response,
+        "event_partition": of_partition,
         "users": users,
         "items": catalogue,
         "genres": genres,
@@ -137,7 +135,7 @@ def assemble(
         "closed": ranges,
         "seen": np.searchsorted(first_time, time[place], side="left"),
         "dense": numbers,
-        "part": part,
+        "part": parts.part,
     }
     return Dataset(
         **{name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()},
@@ -163,32 +161,6 @@ def digest(arrays: dict[str, np.ndarray], vocabulary: Vocabulary, version: Vecto
         found.update(f"{name} {array.dtype} {array.shape}".encode())
         found.update(np.ascontiguousarray(array).tobytes())
     return found.hexdigest()
-
-
-def _parts(time: np.ndarray, cut_at: int, cut: datetime) -> tuple[np.ndarray, int]:
-    """Part of each sample, and the time validation begins at."""
-    in_train = time < cut_at
-    if not in_train.any() or in_train.all():
-        raise InputError(
-            f"The split at {cut.isoformat()} leaves {in_train.sum()} ratings to train and {(~in_train).sum()} to test: "
-            "load more behaviours or change LIBER_TRAIN_SHARE."
-        )
-    validation_at = samples.tail_cut(time[in_train], VALIDATION_SHARE)
-    part = np.where(in_train, np.where(time < validation_at, FIT, VALIDATION), TEST)
-    if not (part == FIT).any():
-        raise InputError("All training ratings have the same time: there is nothing left to validate with.")
-    return part, validation_at
-
-
-def _moments(time: np.ndarray, part: np.ndarray, validation_at: int, cut_at: int) -> tuple[np.ndarray, np.ndarray]:
-    """Moments of snapshots, ascending, and the one of each sample: the latest not after it.
-
-    Validation and test rows read the snapshot of the moment they begin at, as a model served from then on would.
-    """
-    fit = np.sort(time[part == FIT])
-    inside = fit[np.linspace(0, len(fit) - 1, SNAPSHOTS).astype(np.int64)]
-    moments = np.unique(np.concatenate([inside, [validation_at, cut_at]]))
-    return moments, np.searchsorted(moments, time, side="right") - 1
 
 
 def _first_rated(item: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

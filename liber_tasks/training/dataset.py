@@ -15,7 +15,6 @@ from liber_tasks.fusion.model import ModelConfig
 from liber_tasks.fusion.options import COUNTED, DENSE, TARGET_ATTENTION, check_options
 from liber_tasks.training.options import Options
 
-FIT, VALIDATION, TEST = 0, 1, 2
 REDRAWS = 3  # of negatives that lie in the history
 
 
@@ -41,6 +40,7 @@ class Dataset:
 
     event_item: Tensor  # (N,) int64, row of the catalogue
     event_response: Tensor  # (N,) int64, as in Batch.entry_response
+    event_partition: Tensor  # (N,) int64, row of the closed partition it lies in; -1: in none
     users: Tensor  # (U, 4) int64, as in Batch.user
     items: Tensor  # (C, 2) int64, as in Batch.item
     genres: Tensor  # (C, G) float32

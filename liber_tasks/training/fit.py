@@ -18,9 +18,10 @@ from liber_tasks.backbones.by_name import BACKBONES
 from liber_tasks.fusion.combine import LiberModel
 from liber_tasks.fusion.model import ModelConfig, build
 from liber_tasks.training import checkpoint, processes
-from liber_tasks.training.dataset import FIT, VALIDATION, Dataset
+from liber_tasks.training.dataset import Dataset
 from liber_tasks.training.evaluate import auc, log_loss
 from liber_tasks.training.options import Options
+from liber_tasks.training.parts import FIT, VALIDATION
 from liber_tasks.types import Progress, silent
 
 THREADS = 1  # more are faster on an idle machine and ten times slower on a busy one, where they wait for each other

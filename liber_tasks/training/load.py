@@ -1,6 +1,8 @@
 """All samples from one snapshot of the database."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 from sqlalchemy import Connection, Engine
@@ -17,6 +19,9 @@ from liber_tasks.training.dataset import Dataset, VectorVersion
 from liber_tasks.training.item_texts import read_item_texts
 from liber_tasks.training.tables import read_tables
 
+_EVENTS = {"user": ">i8", "seq": ">i8", "item": ">i8", "time": ">i8", "rating": ">f4", "is_sample": "?"}
+_PARTITIONS = {"user": ">i8", "partition_no": ">i4", "first_seq": ">i8", "last_seq": ">i8", "sealed_at": ">i8"}
+
 
 def load(
     engine: Engine,
@@ -26,7 +31,7 @@ def load(
     max_past: int = MAX_PAST,
     max_partitions: int = MAX_PARTITIONS,
 ) -> Dataset:
-    """Read all samples from one snapshot of the database.
+    """All samples, from one snapshot of the database.
 
     One sample a rating. Training samples lie before the cut at `settings.train_share`, their latest tenth validates.
 
@@ -42,6 +47,22 @@ def load(
         InputError: there are no ratings, a part of the split lacks samples, no vector is of that version, or an option
             reads text vectors of items and there are none.
     """
+    found = read(engine, settings, options)
+    return assemble(found.raw, found.cut, found.version, found.options, max_history, max_past, max_partitions)
+
+
+@dataclass(frozen=True)
+class Read:
+    """What the database holds, to make samples of."""
+
+    raw: Raw
+    cut: datetime
+    version: VectorVersion | None
+    options: tuple[str, ...]
+
+
+def read(engine: Engine, settings: Settings, options: Collection[str]) -> Read:
+    """Read one snapshot of the database; arguments and errors as in `load`."""
     chosen = check_options(options)
     with database_errors():
         cut = time_cut(engine, settings.train_share)
@@ -51,22 +72,12 @@ def load(
             version = _vector_version(connection, settings.knowledge_version)
             raw = Raw(
                 tables=read_tables(connection),
-                events=copy_columns(
-                    connection,
-                    "training/copy_behaviors",
-                    {"user": ">i8", "seq": ">i8", "item": ">i8", "time": ">i8", "rating": ">f4", "is_sample": "?"},
-                    {},
-                ),
-                partitions=copy_columns(
-                    connection,
-                    "training/copy_partitions",
-                    {"user": ">i8", "partition_no": ">i4", "first_seq": ">i8", "last_seq": ">i8", "sealed_at": ">i8"},
-                    {},
-                ),
+                events=copy_columns(connection, "training/copy_behaviors", _EVENTS, {}),
+                partitions=copy_columns(connection, "training/copy_partitions", _PARTITIONS, {}),
                 vectors=_read_vectors(connection, version),
                 texts=read_item_texts(connection, settings, set(chosen)) if READ_TEXT & set(chosen) else None,
             )
-    return assemble(raw, cut, version, chosen, max_history, max_past, max_partitions)
+    return Read(raw, cut, version, chosen)
 
 
 def _vector_version(connection: Connection, wanted: str | None) -> VectorVersion | None:

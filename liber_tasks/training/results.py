@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from liber_tasks.training.dataset import FIT, TEST, VALIDATION, Dataset
+from liber_tasks.training.dataset import Dataset
 from liber_tasks.training.evaluate import Difference, auc, log_loss, paired_difference, spread
 from liber_tasks.training.fit import Fitted
+from liber_tasks.training.parts import FIT, TEST, VALIDATION
 from liber_tasks.training.plan import LIBER, NONE, Plan, versions
 from liber_tasks.training.report import TrainReport, Variant
 from liber_tasks.training.significance import user_bootstrap

@@ -14,11 +14,12 @@ from liber_tasks.config import Settings
 from liber_tasks.errors import InputError
 from liber_tasks.fusion.options import check_options
 from liber_tasks.training import processes, registry, tracking
-from liber_tasks.training.dataset import TEST, Dataset
+from liber_tasks.training.dataset import Dataset
 from liber_tasks.training.evaluate import auc, log_loss
 from liber_tasks.training.fit import Fitted, predict
 from liber_tasks.training.load import load
 from liber_tasks.training.options import Options, options_for
+from liber_tasks.training.parts import TEST
 from liber_tasks.training.plan import BOTH, LIBER, Memory, Plan, fingerprint, own_folder, versions
 from liber_tasks.training.report import TrainReport
 from liber_tasks.training.results import model_tags, summarise

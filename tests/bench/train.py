@@ -35,10 +35,11 @@ from liber_tasks.behavior.ingest import ingest
 from liber_tasks.behavior.movielens import obtain
 from liber_tasks.config import Settings
 from liber_tasks.features.responses import liked
-from liber_tasks.training.dataset import FIT, TEST, VALIDATION, Dataset
+from liber_tasks.training.dataset import Dataset
 from liber_tasks.training.fit import fit
 from liber_tasks.training.load import load
 from liber_tasks.training.options import Options
+from liber_tasks.training.parts import FIT, TEST, VALIDATION
 from tests.bench.database import cluster, database, say, settle
 
 ROOT = Path(__file__).parents[2]

@@ -10,8 +10,9 @@ from liber_tasks.errors import InputError
 from liber_tasks.evaluation import cells, code
 from liber_tasks.evaluation.cells import Outcome, cells_of
 from liber_tasks.evaluation.studies import Arm
-from liber_tasks.training.dataset import TEST, VALIDATION, Dataset
+from liber_tasks.training.dataset import Dataset
 from liber_tasks.training.options import Options
+from liber_tasks.training.parts import TEST, VALIDATION
 from tests.training.data import SMALL
 
 BASE, LIBER, AFFINITY = Arm("base"), Arm("liber", ("pooled",)), Arm("affinity", ("affinity",))

@@ -5,7 +5,8 @@ import torch
 
 from liber_tasks.evaluation import speed
 from liber_tasks.evaluation.speed import WARM_UP, measure
-from liber_tasks.training.dataset import TEST, Dataset
+from liber_tasks.training.dataset import Dataset
+from liber_tasks.training.parts import TEST
 from tests.training.data import SMALL
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from liber_tasks.fusion.options import MEAN, OPTIONS
-from liber_tasks.training.dataset import TEST
 from liber_tasks.training.fit import predict
 from liber_tasks.training.load import load
+from liber_tasks.training.parts import TEST
 from tests.serving.world import World, bundled, fitted, served
 
 ALL = tuple(option for option in OPTIONS if option != MEAN)

@@ -25,8 +25,8 @@ from liber_tasks.config import ROOT, Settings
 from liber_tasks.errors import InputError, LiberError
 from liber_tasks.serving.score import score
 from liber_tasks.training import registry, tracking
-from liber_tasks.training.dataset import TEST
 from liber_tasks.training.fit import predict
+from liber_tasks.training.parts import TEST
 from tests.conftest import free_port
 from tests.serving.world import World, fitted
 

@@ -16,8 +16,9 @@ from liber_tasks.errors import InputError
 from liber_tasks.features.dense import names
 from liber_tasks.fusion.options import AFFINITY, GENRE, PROFILE, STATISTICS, TARGET_ATTENTION
 from liber_tasks.training.assemble import Raw, assemble
-from liber_tasks.training.dataset import FIT, TEST, VALIDATION, Dataset, VectorVersion
+from liber_tasks.training.dataset import Dataset, VectorVersion
 from liber_tasks.training.load import load
+from liber_tasks.training.parts import FIT, TEST, VALIDATION
 from liber_tasks.training.tables import Tables
 from tests.serving.world import add_text_vectors
 from tests.training.data import DIMENSION, ITEMS, SMALL, VECTOR, fill, insert, keys, versions

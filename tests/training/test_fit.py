@@ -8,10 +8,11 @@ from liber_tasks.backbones.by_name import BACKBONES
 from liber_tasks.config import Settings
 from liber_tasks.fusion.model import build
 from liber_tasks.fusion.options import MEAN, OPTIONS
-from liber_tasks.training.dataset import FIT, TEST, VALIDATION, Dataset
+from liber_tasks.training.dataset import Dataset
 from liber_tasks.training.evaluate import log_loss
 from liber_tasks.training.fit import Fitted, fit, predict
 from liber_tasks.training.load import load
+from liber_tasks.training.parts import FIT, TEST, VALIDATION
 from tests.serving.world import World
 from tests.training.data import SMALL, fill
 

@@ -13,7 +13,7 @@ import torch
 
 from liber_tasks.config import ROOT
 from liber_tasks.training import processes
-from liber_tasks.training.dataset import FIT
+from liber_tasks.training.parts import FIT
 from tests.serving.world import World
 from tests.training.data import SMALL
 from tests.training.fitting import Result, Task, results

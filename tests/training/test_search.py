@@ -12,11 +12,11 @@ from liber_tasks import training_jobs
 from liber_tasks.config import Settings
 from liber_tasks.errors import InputError, LiberError
 from liber_tasks.training import search, tracking
-from liber_tasks.training.dataset import TEST, VALIDATION
 from liber_tasks.training.evaluate import log_loss
 from liber_tasks.training.fit import fit, predict
 from liber_tasks.training.load import load
 from liber_tasks.training.options import Options, options_for
+from liber_tasks.training.parts import TEST, VALIDATION
 from liber_tasks.training.plan import BOTH, Plan
 from tests.training.data import fill
 
