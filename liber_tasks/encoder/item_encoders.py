@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 NO_KNOWLEDGE = "none"  # as a setting: attributes alone
 ITEMS_FITTED = 50_000  # at most
+GROWN = 2  # times as many items: fit anew
 
 
 @dataclass(frozen=True)
@@ -97,23 +98,22 @@ def dense_version(name: str, knowledge_version: str | None) -> str:
 def lexical(
     engine: Engine, knowledge_version: str | None, fit_before: datetime | None, *, refit: bool = False
 ) -> ItemEncoder | None:
-    """Vectors of words: those frozen for the knowledge version, else fitted now; None: the texts have no words in
-    common."""
+    """Vectors of words: those frozen for the knowledge version, fitted now if there are none or they were fitted on less
+    than half of what is known; None: the texts have no words in common."""
     from liber_tasks.features.lexical import Lexical
 
     of = {"knowledge_version": knowledge_version}
-    with engine.connect() as connection:
-        row = None if refit else connection.execute(query("encoder/item_lexical"), of).one_or_none()
-    if row is not None:
-        return ItemEncoder(row.encoder_version, "lexical", knowledge_version, Lexical.from_bytes(row.lexical).embed)
     with engine.connect() as connection:
         for bound in dict.fromkeys((fit_before, None)):
             parameters = {**of, "cut": bound, "most": ITEMS_FITTED}
             known = connection.execute(query("encoder/item_fit_texts"), parameters).all()
             if len(known) > 1:
                 break
-    try:
         texts = [text for row in known if (text := item_text(row.title, row.attributes, row.knowledge))]
+        kept = None if refit else connection.execute(query("encoder/item_lexical"), of).one_or_none()
+    if kept is not None and len(texts) < GROWN * kept.fitted_items:
+        return ItemEncoder(kept.encoder_version, "lexical", knowledge_version, Lexical.from_bytes(kept.lexical).embed)
+    try:
         fitted = Lexical.fit(texts)
     except ValueError:
         return None

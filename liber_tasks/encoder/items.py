@@ -33,7 +33,8 @@ class ItemReport:
         items: in the catalogue.
         described: items with a text of that knowledge version; of the others the attributes alone are encoded.
         without_text: items of which nothing is known, so that they have no vector.
-        encoded: vectors that are new now, or of a changed text.
+        encoded: items that gained a dense vector now, or a new one for a changed text.
+        encoded_lexical: likewise a lexical one.
         seconds: wall time.
     """
 
@@ -44,6 +45,7 @@ class ItemReport:
     described: int
     without_text: int
     encoded: int
+    encoded_lexical: int
     seconds: float
 
 
@@ -58,7 +60,8 @@ def encode_items(
     """Encode the items that have no vector yet, or whose text has changed since.
 
     What the lexical vectors count, and the centre that both kinds are compared from, is fitted once a knowledge version
-    and then frozen: on items with a behaviour strictly before `fit_before`, on all where those are fewer than two.
+    and then frozen: on items with a behaviour strictly before `fit_before`, on all where those are fewer than two. Where
+    there are twice as many by now, the lexical vectors are fitted anew, as a version of their own.
 
     Each batch is committed, so a stopped run keeps what it has done and the next one goes on. An item whose text has
     vanished keeps its last vector.
@@ -89,8 +92,8 @@ def encode_items(
         knowledge_version=knowledge,
         dense_version=dense.version,
         lexical_version=lexical.version if lexical else None,
-        **{name: counts[0][name] for name in ("items", "described", "without_text")},
-        encoded=sum(count["encoded"] for count in counts),
+        **counts[0],
+        encoded_lexical=sum(count["encoded"] for count in counts[1:]),
         seconds=time.monotonic() - begun,
     )
 

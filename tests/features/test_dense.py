@@ -4,16 +4,35 @@ import numpy as np
 from hypothesis import given
 from hypothesis import settings as rules
 from hypothesis import strategies as st
+from scipy import sparse
 
-from liber_tasks.features.dense import Past, dense, names
-from liber_tasks.features.profile import profiles
+from liber_tasks.features.dense import Past, dense, names, profiles_by
+from liber_tasks.features.profile import directions
 from liber_tasks.features.snapshot import snapshots
-from liber_tasks.fusion.options import AFFINITY, DENSE, GENRE, MEAN, POOLED, PROFILE, STATISTICS
+from liber_tasks.fusion.options import (
+    AFFINITY,
+    COMPARED,
+    DENSE,
+    DENSE_PROFILE,
+    GENRE,
+    LEXICAL_PROFILE,
+    MEAN,
+    POOLED,
+    STATISTICS,
+    WORDS,
+)
 from tests.features.reference import EVENTS, ITEMS, TIMES, Event, columns, stream
 
 K = 3  # behaviours of a partition
-TEXT = np.random.default_rng(0).normal(size=(ITEMS, 4)).astype(np.float32) * (np.arange(ITEMS) > 0)[:, None]
-GENRES = np.eye(2, dtype=np.float32)[np.arange(ITEMS) % 2] * (np.arange(ITEMS) > 0)[:, None]
+KNOWN = (np.arange(ITEMS) > 0)[:, None]  # item 0 is the one that nothing is known of
+NOBODY = np.zeros(0, dtype=np.int64)
+_RNG = np.random.default_rng(0)
+VIEWS = {
+    DENSE_PROFILE: directions(_RNG.normal(size=(ITEMS, 4)) * KNOWN, NOBODY),
+    LEXICAL_PROFILE: directions(_RNG.normal(size=(ITEMS, 3)) * KNOWN, NOBODY),
+    WORDS: sparse.csr_array(directions(_RNG.random((ITEMS, 40)) * (_RNG.random((ITEMS, 40)) < 0.4) * KNOWN, NOBODY)),
+    GENRE: directions(np.eye(2)[np.arange(ITEMS) % 2] * KNOWN, NOBODY),
+}
 
 
 def _features(
@@ -27,11 +46,11 @@ def _features(
     last = when[K - 1 :: K]
     earlier, closed = int((when < time).sum()), int((last < time).sum())
     past = Past(
-        item, response, np.array([[0, earlier]] * len(candidates)), profiles(TEXT, item, response, part, len(last)),
-        profiles(GENRES, item, response, part, len(last)), np.array([[0, closed]] * len(candidates)),
+        item, response, np.array([[0, earlier]] * len(candidates)),
+        profiles_by(VIEWS, item, response, part, len(last)), np.array([[0, closed]] * len(candidates)),
     )  # fmt: skip
     *_, snapshot = snapshots(*stream(events), [moment - 4, moment - 2, moment], ITEMS)
-    return dense(options, snapshot, past, np.array(candidates), TEXT, GENRES)
+    return dense(options, snapshot, past, np.array(candidates))
 
 
 @rules(max_examples=80, deadline=None)
@@ -58,13 +77,13 @@ def test_what_comes_before_does_move_them() -> None:
 
 def test_columns_are_groups_in_a_fixed_order_whatever_the_order_of_options() -> None:
     events = [Event(user, item, item % 5, user + item) for user in range(4) for item in range(1, ITEMS)]
-    chosen = (STATISTICS, POOLED, PROFILE)
+    chosen = (STATISTICS, POOLED, WORDS)
     whole, some = (_features(events, 1, 9, 9, [1, 2], options) for options in (DENSE, chosen))
     columns_of = dict(zip(names(DENSE), whole.T, strict=True))
-    assert names(chosen) == tuple(name for name in names(DENSE) if name.split(".")[0] in (PROFILE, STATISTICS))
+    assert names(chosen) == tuple(name for name in names(DENSE) if name.split(".")[0] in (WORDS, STATISTICS))
     np.testing.assert_array_equal(some.T, [columns_of[name] for name in names(chosen)])
     assert [name.split(".")[0] for name in names(DENSE)] == sorted(
-        (name.split(".")[0] for name in names(DENSE)), key=(PROFILE, GENRE, AFFINITY, STATISTICS).index
+        (name.split(".")[0] for name in names(DENSE)), key=(*COMPARED, AFFINITY, STATISTICS).index
     )
     assert names((POOLED, MEAN)) == ()
     assert _features(events, 1, 9, 9, [1, 2], (POOLED,)).shape == (2, 0)

@@ -7,7 +7,7 @@ from hypothesis import settings as rules
 from hypothesis import strategies as st
 
 from liber_tasks.features import profile
-from liber_tasks.features.profile import NAMES, directions, profiles, similarity
+from liber_tasks.features.profile import NAMES, VectorProfiles, directions, profiles, similarity
 from tests.features import reference
 from tests.features.reference import DISLIKED, LIKED
 
@@ -22,15 +22,15 @@ SAMPLES = st.lists(
 Behaviors = list[tuple[int, int, int]]
 
 
-def _made(vectors: list[list[int]], behaviors: Behaviors) -> tuple[np.ndarray, np.ndarray, list[list[list[float]]]]:
+def _made(vectors: list[list[int]], behaviors: Behaviors) -> tuple[VectorProfiles, list[list[list[float]]]]:
     item, response, partition = np.array(behaviors, dtype=np.int64).reshape(-1, 3).T
-    found, some = profiles(np.array(vectors, dtype=np.float32), item, response, partition, PARTITIONS)
+    found = profiles(np.array(vectors, dtype=np.float32), item, response, partition, PARTITIONS)
     expected = [
         [reference.profile(vectors, [i for i, r, p in behaviors if r in side and p == part])
          for side in (DISLIKED, LIKED)]
         for part in range(PARTITIONS)
     ]  # fmt: skip
-    return found, some, expected  # type: ignore[return-value]
+    return found, expected  # type: ignore[return-value]
 
 
 @rules(max_examples=80, deadline=None)
@@ -38,10 +38,10 @@ def _made(vectors: list[list[int]], behaviors: Behaviors) -> tuple[np.ndarray, n
 def test_a_profile_is_the_shrunk_mean_of_the_items_liked_or_disliked(
     vectors: list[list[int]], behaviors: Behaviors
 ) -> None:
-    found, some, expected = _made(vectors, behaviors)
-    assert some.tolist() == [[side is not None for side in each] for each in expected]
+    found, expected = _made(vectors, behaviors)
+    assert found.some.tolist() == [[side is not None for side in each] for each in expected]
     zeros = [0.0] * WIDTH
-    np.testing.assert_allclose(found, [[side or zeros for side in each] for each in expected], atol=1e-5)
+    np.testing.assert_allclose(found.mean, [[side or zeros for side in each] for each in expected], atol=1e-5)
 
 
 @pytest.mark.parametrize("chunk", [2, profile._CHUNK])
@@ -50,14 +50,14 @@ def test_a_profile_is_the_shrunk_mean_of_the_items_liked_or_disliked(
 def test_similarities_are_those_of_each_sample(
     chunk: int, vectors: list[list[int]], behaviors: Behaviors, samples: list[tuple[int, int, int]]
 ) -> None:
-    vectors = [[x / 6 for x in vector] for vector in vectors]  # type: ignore[misc]
-    found, some, partitions = _made(vectors, behaviors)
+    units = directions(np.array(vectors, dtype=np.float32), np.zeros(0, dtype=np.int64)).tolist()
+    found, partitions = _made(units, behaviors)
     table = np.array([(min(a, b), max(a, b), c) for a, b, c in samples], dtype=np.int64).reshape(-1, 3)
     start, end, candidate = table.T
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(profile, "_CHUNK", chunk)
-        scalars = similarity(found, some, start, end, np.array(vectors, dtype=np.float32)[candidate])
-    expected = [reference.similarity(partitions[a:b], vectors[c]) for a, b, c in table.tolist()]
+        scalars = similarity(found, start, end, candidate)
+    expected = [reference.similarity(partitions[a:b], units[c]) for a, b, c in table.tolist()]
     np.testing.assert_allclose(scalars, np.reshape(expected, (-1, len(NAMES))), rtol=1e-4, atol=1e-5)
 
 

@@ -7,11 +7,11 @@ from safetensors.torch import load, save
 from liber_tasks.fusion.combine import LiberModel
 from liber_tasks.fusion.model import build
 from liber_tasks.fusion.options import DENSE as OF_DENSE
-from liber_tasks.fusion.options import MEAN, OPTIONS, POOLED, PROFILE
+from liber_tasks.fusion.options import GENRE, MEAN, OPTIONS, POOLED
 from tests.backbones.batches import DENSE, TEXT, VECTOR, config, random_batch, select, vocabulary
 
 EVERY = tuple(name for name in OPTIONS if name != MEAN)  # the two poolings exclude each other
-DENSE_NAMES = tuple(f"{PROFILE}.{n}" for n in range(DENSE))
+DENSE_NAMES = tuple(f"{GENRE}.{n}" for n in range(DENSE))
 
 
 def _model(*options: str, seed: int = 3) -> LiberModel:
@@ -84,7 +84,7 @@ def test_a_gradient_reaches_every_parameter(options: tuple[str, ...]) -> None:
 
 
 def test_dense_features_are_standardised_by_what_training_saw() -> None:
-    _, liber = _models(PROFILE)
+    _, liber = _models(GENRE)
     batch = random_batch()
     torch.nn.init.normal_(liber.backbone.mlp.hidden[0].weight)  # type: ignore[attr-defined, union-attr, index]
     scaled = replace(batch, dense=batch.dense * 5 + 2)
