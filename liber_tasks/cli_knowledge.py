@@ -37,16 +37,35 @@ def export_(
 
 @knowledge.command("import")
 def import_(
-    path: Annotated[Path, typer.Argument(help="File that `liber knowledge export` wrote.")],
-    skip_unmatched: Annotated[
-        bool, typer.Option("--skip-unmatched", help="Leave out texts of users or partitions that are not here.")
+    path: Annotated[Path, typer.Argument(help="What `liber knowledge export` wrote, or JSON Lines made elsewhere.")],
+    skip_bad: Annotated[
+        bool,
+        typer.Option(
+            "--skip-bad",
+            "--skip-unmatched",
+            help="Leave out texts of what is not here, and lines made elsewhere that are wrong.",
+        ),
     ] = False,
+    version: Annotated[
+        str | None,
+        typer.Option("--version", help="Of texts made elsewhere. Default: named after model and content."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="That wrote texts made elsewhere, where their lines do not say.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Store a file's texts, all or nothing; they are not learnt again. A second import changes nothing."""
+    """Store a file's texts, all or nothing; they are not learnt again. A second import changes nothing.
+
+    A line made elsewhere: {"item_id", "text", "model"}, or {"user_id", "partition_no", "kind", "text", "model"} with
+    kind summary or shift.
+    """
     from liber_tasks.interest.files.knowledge_import import import_ as load
 
-    show(load(db.connect(settings()), path, skip_bad=skip_unmatched, progress=line_progress()), as_json)
+    report = load(
+        db.connect(settings()), path, skip_bad=skip_bad, version=version, model=model, progress=line_progress()
+    )
+    show(report, as_json)
 
 
 def show_timeline(entries: "Sequence[TimelineEntry]", user: str, as_json: bool = False) -> None:

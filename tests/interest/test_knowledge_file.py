@@ -206,7 +206,7 @@ def test_unless_every_text_fits_nothing_is_loaded(partly: Path, other: Engine) -
     with pytest.raises(
         InputError,
         match=r"line 5: .* the shift of partition 3 of user 'a': unknown partition "
-        r"\(in all: 1 unknown user, 2 unknown partition\).*--skip-unmatched",
+        r"\(in all: 1 unknown user, 2 unknown partition\).*--skip-bad",
     ):
         import_(other, partly)
     assert rows(other, EVERYTHING) == [(0, 0)]
@@ -215,7 +215,7 @@ def test_unless_every_text_fits_nothing_is_loaded(partly: Path, other: Engine) -
 def test_texts_without_a_place_are_counted_and_named_when_skipped(partly: Path, other: Engine) -> None:
     report = import_(other, partly, skip_bad=True)
     assert (report.read, report.imported, report.unknown_users, report.unknown_partitions) == (6, 3, 1, 2)
-    assert [(left.line, left.user_id, left.partition_no, left.kind, left.reason) for left in report.unmatched] == [
+    assert [(left.line, left.user_id, left.partition_no, left.kind, left.reason) for left in report.bad] == [
         (5, "a", 3, "shift", "unknown partition"),
         (6, "a", 3, "summary", "unknown partition"),
         (7, "ü b", 1, "summary", "unknown user"),
@@ -281,7 +281,7 @@ def test_texts_of_an_erased_user_are_counted_and_never_stored(learnt: Engine, tw
     path = export(learnt, tmp_path / "k").path
     erase(twin, "a")
     report = import_(twin, path)
-    assert (report.read, report.refused, report.imported, report.unmatched) == (6, 5, 1, ())
+    assert (report.read, report.refused, report.imported, report.bad) == (6, 5, 1, ())
     assert [row[0] for row in rows(twin, STORED)] == ["ü b"]
     assert rows(twin, "SELECT count(*) FROM liber.user_profile WHERE user_id = 'a'") == [(0,)]
 

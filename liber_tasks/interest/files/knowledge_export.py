@@ -16,7 +16,8 @@ from sqlalchemy import Connection, Engine
 
 from liber_tasks.db import database_errors, query
 from liber_tasks.errors import InputError, LiberError
-from liber_tasks.interest.files.knowledge_format import Header, Malformed, Text
+from liber_tasks.interest.files.fields import Malformed
+from liber_tasks.interest.files.knowledge_format import Header, Text
 from liber_tasks.types import Progress, silent
 
 ROWS_READ = 2_000  # texts in memory at once
