@@ -16,7 +16,9 @@ from liber_tasks.config import settings
 if TYPE_CHECKING:
     from liber_tasks.interest.timeline import TimelineEntry
 
-knowledge = typer.Typer(help="Learnt texts as a file, for a database with the same behaviours.", no_args_is_help=True)
+knowledge = typer.Typer(
+    help="Learnt texts as a file, for a database with the same behaviours or items.", no_args_is_help=True
+)
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 MISSING = "not learnt yet"
 
@@ -24,15 +26,23 @@ MISSING = "not learnt yet"
 @knowledge.command("export")
 def export_(
     path: Annotated[Path, typer.Argument(help="File to write; .gz compresses. Replaced if it is there.")],
+    items: Annotated[bool, typer.Option("--items", help="Texts about items, not about partitions.")] = False,
     version: Annotated[
-        str | None, typer.Option("--knowledge-version", help="Default: the newest that has texts.")
+        str | None,
+        typer.Option(
+            "--knowledge-version", help="Default: the newest that has texts; of items, the one with the most."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the texts of one knowledge version to a file, keyed by user and partition, with checksums."""
-    from liber_tasks.interest.files.knowledge_export import export
+    """Write the texts of one knowledge version to a file, keyed by user and partition or by item, with checksums."""
+    from liber_tasks.interest.files.knowledge_export import export, export_items
 
-    show(export(db.connect(settings()), path, knowledge_version=version, progress=line_progress()), as_json)
+    engine, report = db.connect(settings()), line_progress()
+    if items:
+        show(export_items(engine, path, knowledge_version=version, progress=report), as_json)
+    else:
+        show(export(engine, path, knowledge_version=version, progress=report), as_json)
 
 
 @knowledge.command("import")
