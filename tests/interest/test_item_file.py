@@ -2,14 +2,10 @@
 
 import hashlib
 import json
-import secrets
 import struct
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -17,30 +13,20 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 from typer.testing import CliRunner
 
-from liber_tasks import cli_knowledge, db
+from liber_tasks import cli_knowledge
 from liber_tasks.config import Settings
 from liber_tasks.errors import InputError, LiberError
 from liber_tasks.interest.files.item_format import ItemHeader
 from liber_tasks.interest.files.knowledge_export import export, export_items
 from liber_tasks.interest.files.knowledge_import import import_
 from tests.interest.data import rows
+from tests.interest.elsewhere_files import add_items, clean, nothing
 
 STORED = ("SELECT i.item_id, k.knowledge_version, k.text, k.attributes_sha256, k.input_sha256, k.prompt_tokens,"
           " k.completion_tokens, k.latency_seconds, k.finish_reason"
           " FROM liber.item_knowledge k JOIN liber.item i USING (item_key) ORDER BY 1, 2")  # fmt: skip
 VERSIONS = ("SELECT knowledge_version, model, summary_prompt, shift_prompt, item_prompt, parameters, recipe, registered"
             " FROM liber.knowledge_version ORDER BY 1")  # fmt: skip
-NOTHING = "SELECT count(*) FROM liber.item_knowledge UNION ALL SELECT count(*) FROM liber.knowledge_version"
-CLEAN = "TRUNCATE liber.item_knowledge, liber.knowledge_version CASCADE"
-
-
-def add_items(engine: Engine, *item_ids: str) -> None:
-    """Items without anything but an id."""
-    with engine.begin() as connection:
-        connection.execute(
-            text("INSERT INTO liber.item (item_id) SELECT unnest(cast(:ids AS text[])) ON CONFLICT DO NOTHING"),
-            {"ids": list(item_ids)},
-        )
 
 
 def one(item_id: str = "a", **changes: Any) -> dict[str, Any]:
@@ -58,17 +44,6 @@ def written(path: Path, texts: list[Any], /, **header: Any) -> Path:
              "sha256": hashlib.sha256(b"".join(lines)).hexdigest()} | header  # fmt: skip
     path.write_bytes(ItemHeader(**whole).line() + b"".join(lines))
     return path
-
-
-@pytest.fixture
-def other(cluster) -> Iterator[Engine]:
-    """A second fresh database."""
-    name = f"test_{secrets.token_hex(6)}"
-    with closing(psycopg2.connect(cluster.url("postgres"))) as connection:
-        connection.autocommit = True
-        connection.cursor().execute(f"CREATE DATABASE {name} TEMPLATE liber_template")
-        yield db.engine(cluster.url(name))
-        connection.cursor().execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.mark.parametrize("name", ["k.jsonl", "k.jsonl.gz"])
@@ -117,8 +92,7 @@ def test_import_then_export_is_the_identity(engine: Engine, other: Engine, tmp_p
     def check(entries: dict[str, dict[str, Any]]) -> None:
         for database in (engine, other):
             add_items(database, *sorted(entries, reverse=database is other))
-            with database.begin() as connection:
-                connection.execute(text(CLEAN))
+            clean(database)
         texts = [one(item, **entries[item]) for item in sorted(entries, key=str.encode)]
         import_(engine, written(tmp_path / "first", texts))
         first = export_items(engine, tmp_path / "second").path.read_bytes()
@@ -177,7 +151,7 @@ def test_a_line_that_is_not_of_the_format_is_named_and_nothing_is_imported(
     for texts, named in REFUSED:
         with pytest.raises(InputError, match=f"{named}.*Nothing was imported"):
             import_(engine, written(tmp_path / "k", texts), skip_bad=skip_bad)
-        assert rows(engine, NOTHING) == [(0,), (0,)], named
+        assert nothing(engine), named
     for header, named in (
         ({"texts": 2}, "says 2"),
         ({"sha256": "0" * 64}, "digest"),
@@ -185,7 +159,7 @@ def test_a_line_that_is_not_of_the_format_is_named_and_nothing_is_imported(
     ):
         with pytest.raises(InputError, match=named):
             import_(engine, written(tmp_path / "k", [one()], **header), skip_bad=skip_bad)
-        assert rows(engine, NOTHING) == [(0,), (0,)], named
+        assert nothing(engine), named
 
 
 def test_every_byte_changed_in_a_file_is_found(engine: Engine, tmp_path: Path) -> None:
@@ -195,7 +169,7 @@ def test_every_byte_changed_in_a_file_is_found(engine: Engine, tmp_path: Path) -
         (tmp_path / "k").write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
         with pytest.raises(InputError, match="Nothing was imported"):
             import_(engine, tmp_path / "k", skip_bad=True)
-    assert rows(engine, NOTHING) == [(0,), (0,)]
+    assert nothing(engine)
 
 
 def test_texts_of_unknown_items_keep_the_others_out_unless_skipped(engine: Engine, tmp_path: Path) -> None:
@@ -207,7 +181,7 @@ def test_texts_of_unknown_items_keep_the_others_out_unless_skipped(engine: Engin
         r".*ingest the same items.*--skip-bad",
     ):
         import_(engine, path)
-    assert rows(engine, NOTHING) == [(0,), (0,)]
+    assert nothing(engine)
     report = import_(engine, path, skip_bad=True)
     assert (report.read, report.imported, report.unknown_items) == (3, 1, 2)
     assert [(bad.line, bad.item_id, bad.reason) for bad in report.bad] == [

@@ -4,24 +4,20 @@ import gzip
 import hashlib
 import json
 import os
-import secrets
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
-from liber_tasks import db
 from liber_tasks.behavior.erase import erase
 from liber_tasks.config import Settings
 from liber_tasks.errors import InputError, LiberError
@@ -30,23 +26,12 @@ from liber_tasks.interest.files.knowledge_import import import_
 from liber_tasks.interest.learn import learn
 from tests.interest.data import add_user, rows
 from tests.interest.faults import GOOD, Reply, completion, faulty
-from tests.interest.knowledge_files import EVERYTHING, one, written
+from tests.interest.knowledge_files import EVERYTHING, one, until, written
 
 STORED = ("SELECT u.user_id, i.partition_no, i.kind::text, i.knowledge_version, i.text, i.input_sha256, i.left_out,"
           " i.prompt_tokens, i.completion_tokens, i.latency_seconds, i.finish_reason"
           " FROM liber.interest i JOIN liber.user_profile u USING (user_key) ORDER BY 1, 2, 3")  # fmt: skip
 HOSTILE = 'tab\there, line\nbreak, back\\slash \\N \\., "quotes", \u2028, 雪, \U0001f600, \x7f'
-
-
-@pytest.fixture
-def other(cluster) -> Iterator[Engine]:
-    """A second fresh database."""
-    name = f"test_{secrets.token_hex(6)}"
-    with closing(psycopg2.connect(cluster.url("postgres"))) as connection:
-        connection.autocommit = True
-        connection.cursor().execute(f"CREATE DATABASE {name} TEMPLATE liber_template")
-        yield db.engine(cluster.url(name))
-        connection.cursor().execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
@@ -305,14 +290,6 @@ def gate(engine: Engine) -> Iterator[None]:
     with engine.connect() as held:
         held.execute(text("SELECT pg_advisory_lock(7)"))
         yield
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Wait for something another process does; fail after a minute."""
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_an_import_killed_midway_leaves_nothing(learnt: Engine, twin: Engine, tmp_path: Path) -> None:

@@ -82,7 +82,8 @@ def _made_elsewhere(
     model = reader.model or "unknown"  # no line is good
     digest = content(connection, model)
     origin = f"elsewhere/{digest[:8]}"
-    name = version or f"{plain_name(model) or 'model'}-{_NAMED[reader.subject]}-{digest[:10]}"
+    written_by = plain_name(model.rsplit("/", 1)[-1]) or "model"
+    name = version or f"{written_by}-{_NAMED[reader.subject]}-{digest[:10]}"
     if reader.subject == "items":
         made = Version(name, model, item_prompt=origin)
     else:
