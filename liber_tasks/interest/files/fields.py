@@ -38,8 +38,13 @@ def check_field(entry: dict[str, Any], name: str, rules: Rules) -> None:
     """See that one field is what it must be; raises as `check`."""
     wanted, holds = rules[name]
     if not holds(entry[name]):
-        shown = repr(entry[name])
-        raise Malformed(f"{name} is {shown if len(shown) <= 60 else shown[:57] + '...'}, not {wanted}")
+        raise Malformed(f"{name} is {shown(entry[name])}, not {wanted}")
+
+
+def shown(value: Any) -> str:
+    """A value as a message has it: printable, and short."""
+    whole = repr(value)
+    return whole if len(whole) <= 60 else whole[:57] + "..."
 
 
 def write_header(form: str, entry: dict[str, Any]) -> bytes:
@@ -62,21 +67,21 @@ def read_header(line: bytes, form: str, rules: Rules) -> dict[str, Any]:
     Raises:
         Malformed: it is no header, of another format or version, damaged, or a field is not what it must be.
     """
-    try:
-        entry = json.loads(line, object_pairs_hook=once)
-        found = entry.get("format"), entry.get("format_version")
-    except (ValueError, AttributeError, RecursionError):
-        raise Malformed("this is no header of a knowledge file, or it is damaged") from None
-    if found[0] != form:
-        raise Malformed(f"format is {found[0]!r}, not {form!r}")
+    found = format_of(line)
+    if found is None:
+        raise Malformed("this is no header of a knowledge file and no text of an item_id or user_id, or it is damaged")
+    if found != form:
+        raise Malformed(f"format is {shown(found)}, not {form!r}")
     head, mark, digest = line.rpartition(_HEADER_DIGEST)
     if not mark or digest != hashlib.sha256(head).hexdigest().encode() + b'"}\n':
         raise Malformed("the header does not have the digest it states: it is damaged, or was edited")
-    if found[1] != FORMAT_VERSION:
-        raise Malformed(f"format_version is {found[1]!r}, and this program reads {FORMAT_VERSION}")
+    entry = read_object(line)
+    version = entry.get("format_version")
+    if version != FORMAT_VERSION:
+        raise Malformed(f"format_version is {shown(version)}, and this program reads {FORMAT_VERSION}")
     del entry["format"], entry["format_version"], entry["header_sha256"]
     check(entry, rules)
-    return dict(entry)
+    return entry
 
 
 def read_line(line: bytes, rules: Rules) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def import_(
     path = Path(path)
     for option, value in (("--version", version), ("--model", model)):
         if value is not None and not fields.is_name(value):
-            raise InputError(f"{option} is {value[:60]!r}, which is no name: write up to 1,000 bytes of text.")
+            raise InputError(f"{option} is {fields.shown(value)}, which is no name: write up to 1,000 bytes of text.")
     with opened(path) as source, database_errors(), engine.begin() as connection:
         subject = subject_of(source.first)
         if subject is not None:

@@ -144,8 +144,8 @@ def read_line(line: bytes, subject: Subject, model: str | None) -> Elsewhere:
 def _check_kind(entry: dict[str, Any], subject: Subject) -> None:
     kind, kinds = entry["kind"], (None, "item") if subject == "items" else KINDS
     if kind not in kinds:
-        shown = "missing" if kind is None else repr(kind)[:60]
-        raise Refused("wrong kind", f"kind is {shown}, not {' or '.join(filter(None, kinds))}")
+        found = "missing" if kind is None else fields.shown(kind)
+        raise Refused("wrong kind", f"kind is {found}, not {' or '.join(filter(None, kinds))}")
     if kind == "shift" and entry["partition_no"] == 1:
         raise Refused("wrong kind", "partition 1 has no shift: there is none before it")
 
