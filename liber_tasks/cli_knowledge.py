@@ -16,7 +16,9 @@ from liber_tasks.config import settings
 if TYPE_CHECKING:
     from liber_tasks.interest.timeline import TimelineEntry
 
-knowledge = typer.Typer(help="Learnt texts as a file, for a database with the same behaviours.", no_args_is_help=True)
+knowledge = typer.Typer(
+    help="Learnt texts as a file, for a database with the same behaviours or items.", no_args_is_help=True
+)
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 MISSING = "not learnt yet"
 
@@ -24,29 +26,56 @@ MISSING = "not learnt yet"
 @knowledge.command("export")
 def export_(
     path: Annotated[Path, typer.Argument(help="File to write; .gz compresses. Replaced if it is there.")],
+    items: Annotated[bool, typer.Option("--items", help="Texts about items, not about partitions.")] = False,
     version: Annotated[
-        str | None, typer.Option("--knowledge-version", help="Default: the newest that has texts.")
+        str | None,
+        typer.Option(
+            "--knowledge-version", help="Default: the newest that has texts; of items, the one with the most."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the texts of one knowledge version to a file, keyed by user and partition, with checksums."""
-    from liber_tasks.interest.files.knowledge_export import export
+    """Write the texts of one knowledge version to a file, keyed by user and partition or by item, with checksums."""
+    from liber_tasks.interest.files.knowledge_export import export, export_items
 
-    show(export(db.connect(settings()), path, knowledge_version=version, progress=line_progress()), as_json)
+    engine, report = db.connect(settings()), line_progress()
+    if items:
+        show(export_items(engine, path, knowledge_version=version, progress=report), as_json)
+    else:
+        show(export(engine, path, knowledge_version=version, progress=report), as_json)
 
 
 @knowledge.command("import")
 def import_(
-    path: Annotated[Path, typer.Argument(help="File that `liber knowledge export` wrote.")],
-    skip_unmatched: Annotated[
-        bool, typer.Option("--skip-unmatched", help="Leave out texts of users or partitions that are not here.")
+    path: Annotated[Path, typer.Argument(help="What `liber knowledge export` wrote, or JSON Lines made elsewhere.")],
+    skip_bad: Annotated[
+        bool,
+        typer.Option(
+            "--skip-bad",
+            "--skip-unmatched",
+            help="Leave out texts of what is not here, and lines made elsewhere that are wrong.",
+        ),
     ] = False,
+    version: Annotated[
+        str | None,
+        typer.Option("--version", help="Of texts made elsewhere. Default: named after model and content."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="That wrote texts made elsewhere, where their lines do not say.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Store a file's texts, all or nothing; they are not learnt again. A second import changes nothing."""
+    """Store a file's texts, all or nothing; they are not learnt again. A second import changes nothing.
+
+    A line made elsewhere: {"item_id", "text", "model"}, or {"user_id", "partition_no", "kind", "text", "model"} with
+    kind summary or shift.
+    """
     from liber_tasks.interest.files.knowledge_import import import_ as load
 
-    show(load(db.connect(settings()), path, skip_bad=skip_unmatched, progress=line_progress()), as_json)
+    report = load(
+        db.connect(settings()), path, skip_bad=skip_bad, version=version, model=model, progress=line_progress()
+    )
+    show(report, as_json)
 
 
 def show_timeline(entries: "Sequence[TimelineEntry]", user: str, as_json: bool = False) -> None:

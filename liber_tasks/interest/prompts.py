@@ -114,7 +114,7 @@ class Knowledge:
     def version(self) -> str:
         """Readable name with a digest of all that shapes a text."""
         prompts = [self.templates[kind].version for kind in KINDS]
-        model, pack_name = (_plain(name) for name in (self.model.rsplit("/", 1)[-1], self.domain.name))
+        model, pack_name = (plain_name(name) for name in (self.model.rsplit("/", 1)[-1], self.domain.name))
         return f"{model or 'model'}-{pack_name or 'pack'}-{digest(_json([self.model, prompts, self.parameters]))[:10]}"
 
     @property
@@ -240,7 +240,8 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """What a model or a pack is called within a version's name."""
     return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-")[:40]
 
 

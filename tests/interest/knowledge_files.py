@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,3 +29,11 @@ def one(**changes: Any) -> dict[str, Any]:
             "partition_sha256": hashlib.sha256(ids.encode()).hexdigest(), "text": "likes", "input_sha256": "0" * 64,
             "left_out": 0, "prompt_tokens": 1, "completion_tokens": None, "latency_seconds": 0.25,
             "finish_reason": "stop"} | changes  # fmt: skip
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for something another process does; fail after a minute."""
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -4,24 +4,20 @@ import gzip
 import hashlib
 import json
 import os
-import secrets
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
-from liber_tasks import db
 from liber_tasks.behavior.erase import erase
 from liber_tasks.config import Settings
 from liber_tasks.errors import InputError, LiberError
@@ -30,23 +26,12 @@ from liber_tasks.interest.files.knowledge_import import import_
 from liber_tasks.interest.learn import learn
 from tests.interest.data import add_user, rows
 from tests.interest.faults import GOOD, Reply, completion, faulty
-from tests.interest.knowledge_files import EVERYTHING, one, written
+from tests.interest.knowledge_files import EVERYTHING, one, until, written
 
 STORED = ("SELECT u.user_id, i.partition_no, i.kind::text, i.knowledge_version, i.text, i.input_sha256, i.left_out,"
           " i.prompt_tokens, i.completion_tokens, i.latency_seconds, i.finish_reason"
           " FROM liber.interest i JOIN liber.user_profile u USING (user_key) ORDER BY 1, 2, 3")  # fmt: skip
 HOSTILE = 'tab\there, line\nbreak, back\\slash \\N \\., "quotes", \u2028, 雪, \U0001f600, \x7f'
-
-
-@pytest.fixture
-def other(cluster) -> Iterator[Engine]:
-    """A second fresh database."""
-    name = f"test_{secrets.token_hex(6)}"
-    with closing(psycopg2.connect(cluster.url("postgres"))) as connection:
-        connection.autocommit = True
-        connection.cursor().execute(f"CREATE DATABASE {name} TEMPLATE liber_template")
-        yield db.engine(cluster.url(name))
-        connection.cursor().execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
@@ -206,7 +191,7 @@ def test_unless_every_text_fits_nothing_is_loaded(partly: Path, other: Engine) -
     with pytest.raises(
         InputError,
         match=r"line 5: .* the shift of partition 3 of user 'a': unknown partition "
-        r"\(in all: 1 unknown user, 2 unknown partition\).*--skip-unmatched",
+        r"\(in all: 1 unknown user, 2 unknown partition\).*--skip-bad",
     ):
         import_(other, partly)
     assert rows(other, EVERYTHING) == [(0, 0)]
@@ -215,7 +200,7 @@ def test_unless_every_text_fits_nothing_is_loaded(partly: Path, other: Engine) -
 def test_texts_without_a_place_are_counted_and_named_when_skipped(partly: Path, other: Engine) -> None:
     report = import_(other, partly, skip_bad=True)
     assert (report.read, report.imported, report.unknown_users, report.unknown_partitions) == (6, 3, 1, 2)
-    assert [(left.line, left.user_id, left.partition_no, left.kind, left.reason) for left in report.unmatched] == [
+    assert [(left.line, left.user_id, left.partition_no, left.kind, left.reason) for left in report.bad] == [
         (5, "a", 3, "shift", "unknown partition"),
         (6, "a", 3, "summary", "unknown partition"),
         (7, "ü b", 1, "summary", "unknown user"),
@@ -281,7 +266,7 @@ def test_texts_of_an_erased_user_are_counted_and_never_stored(learnt: Engine, tw
     path = export(learnt, tmp_path / "k").path
     erase(twin, "a")
     report = import_(twin, path)
-    assert (report.read, report.refused, report.imported, report.unmatched) == (6, 5, 1, ())
+    assert (report.read, report.refused, report.imported, report.bad) == (6, 5, 1, ())
     assert [row[0] for row in rows(twin, STORED)] == ["ü b"]
     assert rows(twin, "SELECT count(*) FROM liber.user_profile WHERE user_id = 'a'") == [(0,)]
 
@@ -305,14 +290,6 @@ def gate(engine: Engine) -> Iterator[None]:
     with engine.connect() as held:
         held.execute(text("SELECT pg_advisory_lock(7)"))
         yield
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Wait for something another process does; fail after a minute."""
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_an_import_killed_midway_leaves_nothing(learnt: Engine, twin: Engine, tmp_path: Path) -> None:

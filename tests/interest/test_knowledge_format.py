@@ -86,6 +86,7 @@ def test_a_file_that_is_none_is_told_apart(engine: Engine, tmp_path: Path) -> No
         (b"[]\n", "no header"),
         (b"PK\3\4", "no header"),
         (b'{"format": "parquet"}\n', "format is 'parquet'"),
+        (b'{"format": "' + b"x" * 100_000 + b'"}\n', "format is 'x{56}[.]{3},"),
         (b'{"format": "liber-knowledge", "format_version": 2}\n', "digest"),
         (b"\x1f\x8b\x08", "compressed data are damaged"),
     ):

@@ -108,9 +108,10 @@ def test_knowledge_commands_report_json_and_lines(
     done = CliRunner().invoke(knowledge, ["import", path])
     assert isinstance(done.exception, InputError)
     assert "partition 3 of user 'a': other content" in str(done.exception)
-    done = CliRunner().invoke(knowledge, ["import", path, "--skip-unmatched", "--json"])
+    done = CliRunner().invoke(knowledge, ["import", path, "--skip-bad", "--json"])
     report = json.loads(done.stdout)
     assert (report["imported"], report["already_there"], report["other_content"]) == (1, 1, 1)
-    assert report["unmatched"] == [
-        {"line": 4, "user_id": "a", "partition_no": 3, "kind": "summary", "reason": "other content"}
-    ]
+    assert report["bad"] == [
+        {"line": 4, "reason": "other content", "item_id": None, "user_id": "a", "partition_no": 3, "kind": "summary",
+         "detail": None}
+    ]  # fmt: skip

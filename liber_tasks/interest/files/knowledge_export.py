@@ -1,25 +1,18 @@
 """Export: the texts of one knowledge version into a file that another database can import."""
 
-import gzip
-import hashlib
-import os
-import secrets
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import IO, Any
+from typing import Any
 
 from sqlalchemy import Connection, Engine
 
 from liber_tasks.db import database_errors, query
-from liber_tasks.errors import InputError, LiberError
-from liber_tasks.interest.files.knowledge_format import Header, Malformed, Text
+from liber_tasks.errors import InputError
+from liber_tasks.interest.files.item_format import ItemHeader, ItemText
+from liber_tasks.interest.files.knowledge_format import Header, Text
+from liber_tasks.interest.files.target import ROWS_READ, write
 from liber_tasks.types import Progress, silent
-
-ROWS_READ = 2_000  # texts in memory at once
 
 
 @dataclass(frozen=True)
@@ -41,6 +34,23 @@ class ExportReport:
     path: Path
 
 
+@dataclass(frozen=True)
+class ItemExportReport:
+    """What was written.
+
+    Attributes:
+        texts: one an item.
+        knowledge_version: of the texts.
+        sha256: of the lines behind the header, as the header says.
+        path: the file.
+    """
+
+    texts: int
+    knowledge_version: str
+    sha256: str
+    path: Path
+
+
 def export(
     engine: Engine, path: str | Path, *, knowledge_version: str | None = None, progress: Progress = silent
 ) -> ExportReport:
@@ -57,25 +67,37 @@ def export(
         ServiceUnavailable: the database cannot be reached.
         LiberError: a stored text is one that no import would take; names it.
     """
+    path, users = Path(path), 0
+
+    def texts() -> Iterator[Text]:
+        nonlocal users
+        last = None
+        for row in _rows(connection, "knowledge/texts", name):
+            users, last = users + (row.user_id != last), row.user_id
+            yield Text(*row)
+
+    with database_errors(), _snapshot(engine) as connection:
+        version = _version(connection, "knowledge/versions", knowledge_version)
+        name = version["knowledge_version"]
+        number, digest = write(
+            path, texts(), lambda texts, sha256: Header(**version, texts=texts, sha256=sha256).line(), progress
+        )
+    return ExportReport(number, users, name, digest, path)
+
+
+def export_items(
+    engine: Engine, path: str | Path, *, knowledge_version: str | None = None, progress: Progress = silent
+) -> ItemExportReport:
+    """Write an item knowledge file (`item_format`); as `export`, but the version is the one with the most texts."""
     path = Path(path)
-    with _file_errors(path), TemporaryFile(dir=path.parent) as lines:
-        with database_errors(), _snapshot(engine) as connection:
-            version = _version(connection, knowledge_version)
-            digest, texts, users, last = hashlib.sha256(), 0, 0, None
-            for text in _texts(connection, version["knowledge_version"]):
-                line = _line(text)
-                lines.write(line)
-                digest.update(line)
-                texts, users, last = texts + 1, users + (text.user_id != last), text.user_id
-                if texts % ROWS_READ == 0:
-                    progress(texts, None, "texts exported")
-        header = Header(**version, texts=texts, sha256=digest.hexdigest())
-        lines.seek(0)
-        with _replacing(path) as file:
-            file.write(header.line())
-            shutil.copyfileobj(lines, file, 2**20)
-    progress(texts, texts, "texts exported")
-    return ExportReport(texts, users, header.knowledge_version, header.sha256, path)
+    with database_errors(), _snapshot(engine) as connection:
+        version = _version(connection, "knowledge/item_versions", knowledge_version)
+        name = version["knowledge_version"]
+        texts = (ItemText(*row) for row in _rows(connection, "knowledge/item_texts", name))
+        number, digest = write(
+            path, texts, lambda texts, sha256: ItemHeader(**version, texts=texts, sha256=sha256).line(), progress
+        )
+    return ItemExportReport(number, name, digest, path)
 
 
 def _snapshot(engine: Engine) -> Connection:
@@ -83,9 +105,9 @@ def _snapshot(engine: Engine) -> Connection:
     return engine.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
 
-def _version(connection: Connection, name: str | None) -> dict[str, Any]:
+def _version(connection: Connection, statement: str, name: str | None) -> dict[str, Any]:
     """Fields of the header that say what the texts were made with."""
-    found = {row["knowledge_version"]: dict(row) for row in connection.execute(query("knowledge/versions")).mappings()}
+    found = {row["knowledge_version"]: dict(row) for row in connection.execute(query(statement)).mappings()}
     if not found:
         raise InputError("No text is learnt yet, so there is nothing to export: run `liber learn` first.")
     if name is not None and name not in found:
@@ -102,43 +124,8 @@ def _sorted(value: Any) -> Any:
     return [_sorted(part) for part in value] if isinstance(value, list) else value
 
 
-def _texts(connection: Connection, knowledge_version: str) -> Iterator[Text]:
+def _rows(connection: Connection, statement: str, knowledge_version: str) -> Iterator[Any]:
     """Texts in the order of the file, held by a cursor of the server."""
-    streaming = connection.execution_options(yield_per=ROWS_READ)
-    for row in streaming.execute(query("knowledge/texts"), {"knowledge_version": knowledge_version}):
-        yield Text(*row)
-
-
-def _line(text: Text) -> bytes:
-    try:
-        return text.line()
-    except Malformed as error:
-        raise LiberError(
-            f"The {text.kind} of partition {text.partition_no} of user {text.user_id!r} cannot be exported: {error}."
-        ) from None
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file that gets its name once it is whole and on the disk; until then a file of that name stays as it was."""
-    unfinished = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.tmp")
-    try:
-        with unfinished.open("xb") as raw:
-            if path.suffix == ".gz":  # neither name nor time: equal texts, equal bytes
-                with gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed:
-                    yield packed  # type: ignore[misc]
-            else:
-                yield raw
-            raw.flush()
-            os.fsync(raw.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-@contextmanager
-def _file_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {(error.strerror or str(error)).lower()}; name another.") from None
+    yield from connection.execute(
+        query(statement), {"knowledge_version": knowledge_version}, execution_options={"yield_per": ROWS_READ}
+    )

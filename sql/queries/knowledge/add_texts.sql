@@ -1,4 +1,5 @@
--- Import: keep the texts that are new.
+-- Import: keep the texts about partitions that are new. Of what a text made elsewhere was asked with, only its file is
+-- known.
 INSERT INTO liber.interest (
     user_key, partition_no, kind, knowledge_version, text, input_sha256, left_out, prompt_tokens, completion_tokens,
     latency_seconds, finish_reason
@@ -9,7 +10,7 @@ SELECT
     s.kind,
     :knowledge_version,
     s.text,
-    s.input_sha256,
+    coalesce(s.input_sha256, :content_sha256),
     s.left_out,
     s.prompt_tokens,
     s.completion_tokens,

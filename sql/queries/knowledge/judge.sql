@@ -1,5 +1,5 @@
--- Import: what becomes of each line. A partition's digest is the export's, computed once for all its texts. An erased
--- user has no profile, so only unknown ones are looked up.
+-- Import: what becomes of each line about a partition. A partition's digest is the export's, computed once for all its
+-- texts; a line made elsewhere states none. An erased user has no profile, so only unknown ones are looked up.
 CREATE TEMP TABLE knowledge_verdict ON COMMIT DROP AS
 WITH users AS MATERIALIZED (
     SELECT
@@ -11,7 +11,7 @@ WITH users AS MATERIALIZED (
             INNER JOIN liber.erasure AS e ON e.user_digest = sha256(k.key || convert_to(s.user_id, 'UTF8'))
             WHERE e.readmitted_at IS NULL
         ) AS erased
-    FROM (SELECT DISTINCT user_id FROM knowledge_stage) AS s
+    FROM (SELECT DISTINCT user_id FROM knowledge_stage WHERE user_id IS NOT NULL) AS s
     LEFT JOIN liber.user_profile AS u ON s.user_id = u.user_id
 ),
 
@@ -35,6 +35,7 @@ SELECT
     u.user_key,
     CASE
         WHEN u.erased THEN 'refused'
+        WHEN s.bad IS NOT NULL THEN s.bad
         WHEN u.user_key IS NULL THEN 'unknown user'
         WHEN c.user_key IS NULL THEN 'unknown partition'
         WHEN c.partition_sha256 <> s.partition_sha256 THEN 'other content'
@@ -43,7 +44,7 @@ SELECT
         ELSE 'other text'
     END AS verdict
 FROM knowledge_stage AS s
-INNER JOIN users AS u ON s.user_id = u.user_id
+LEFT JOIN users AS u ON s.user_id = u.user_id
 LEFT JOIN content AS c ON u.user_key = c.user_key AND s.partition_no = c.partition_no
 LEFT JOIN liber.interest AS i
     ON

@@ -3,6 +3,7 @@ SELECT
     model,
     summary_prompt,
     shift_prompt,
+    item_prompt,
     parameters,
     recipe
 FROM liber.knowledge_version

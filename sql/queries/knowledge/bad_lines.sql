@@ -1,10 +1,12 @@
--- Import: the first lines that do not fit, to be named. Those of erased users are only counted.
+-- Import: the first lines that are not taken, to be named. Those of erased users are only counted.
 SELECT
     s.line,
+    v.verdict AS reason,
+    s.item_id,
     s.user_id,
     s.partition_no,
     s.kind::text AS kind,
-    v.verdict AS reason
+    s.detail
 FROM knowledge_verdict AS v
 INNER JOIN knowledge_stage AS s ON v.line = s.line
 WHERE v.verdict = any(cast(:verdicts AS text[]))
