@@ -98,8 +98,8 @@ def dense_version(name: str, knowledge_version: str | None) -> str:
 def lexical(
     engine: Engine, knowledge_version: str | None, fit_before: datetime | None, *, refit: bool = False
 ) -> ItemEncoder | None:
-    """Vectors of words: those frozen for the knowledge version, fitted now if there are none or they were fitted on less
-    than half of what is known; None: the texts have no words in common."""
+    """Vectors of words: those frozen for the knowledge version, fitted now if there are none or they were fitted on
+    less than half of what is known; None: the texts have no words in common."""
     from liber_tasks.features.lexical import Lexical
 
     of = {"knowledge_version": knowledge_version}

@@ -59,9 +59,9 @@ def encode_items(
 ) -> ItemReport:
     """Encode the items that have no vector yet, or whose text has changed since.
 
-    What the lexical vectors count, and the centre that both kinds are compared from, is fitted once a knowledge version
-    and then frozen: on items with a behaviour strictly before `fit_before`, on all where those are fewer than two. Where
-    there are twice as many by now, the lexical vectors are fitted anew, as a version of their own.
+    What the lexical vectors count, and the centre that both kinds are compared from, is fitted once a knowledge
+    version, then frozen: on items with a behaviour strictly before `fit_before`, on all where those are fewer than
+    two. Where twice as many are known by now, the lexical vectors are fitted anew, as a version of their own.
 
     Each batch is committed, so a stopped run keeps what it has done and the next one goes on. An item whose text has
     vanished keeps its last vector.

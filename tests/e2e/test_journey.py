@@ -109,7 +109,10 @@ def test_a_grid_is_searched_on_validation_and_the_model_waits_for_a_yes(stack: S
     loss = {run.data.params["learning_rate"]: run.data.metrics["validation_log_loss"] for run in tried}
     assert set(loss) == {"0.001", "1e-05"}
     assert str(report["training"]["learning_rate"]) == min(loss, key=lambda rate: loss[rate])
-    assert (report["backbone"], list(report["options"])) == ("dien", ["pooled", "profile", "affinity"])
+    assert (report["backbone"], list(report["options"])) == (
+        "dien",
+        ["pooled", "dense_profile", "lexical_profile", "affinity"],
+    )
     challenger = registry.find(client, travelled, "challenger")
     assert challenger.version == report["model_version"]
     assert challenger.tags["liber.features"] == "bundle"

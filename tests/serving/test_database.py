@@ -21,7 +21,7 @@ from tests.conftest import free_port
 from tests.serving.world import World, fitted, served
 from tests.training.data import START, fill, insert, keys, versions
 
-ALL = ("pooled", "target_attention", "profile", "genre", "affinity", "statistics")
+ALL = ("pooled", "target_attention", "dense_profile", "lexical_profile", "words", "genre", "affinity", "statistics")
 
 
 @pytest.fixture

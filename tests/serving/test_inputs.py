@@ -13,7 +13,7 @@ from liber_tasks.serving.past import behaviors_read, from_row
 from liber_tasks.serving.pyfunc import ClickModel
 from tests.serving.world import TEXT, World, fitted, served
 
-ALL = ("pooled", "target_attention", "profile", "genre", "affinity", "statistics")
+ALL = ("pooled", "target_attention", "dense_profile", "lexical_profile", "words", "genre", "affinity", "statistics")
 
 
 @pytest.fixture(scope="module")

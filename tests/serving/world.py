@@ -11,6 +11,7 @@ import torch
 from sqlalchemy import Engine
 
 from liber_tasks.config import Settings
+from liber_tasks.features.lexical import Lexical
 from liber_tasks.fusion.model import build
 from liber_tasks.serving.catalogue import Versions
 from liber_tasks.serving.pack import pack
@@ -19,7 +20,7 @@ from liber_tasks.training import registry
 from liber_tasks.training.dataset import Dataset
 from liber_tasks.training.fit import Epoch, Fitted
 from liber_tasks.training.options import Options
-from tests.training.data import ITEMS, insert, keys, versions
+from tests.training.data import GENRES, ITEMS, insert, keys
 
 SMALL = Options(embedding_size=8, hidden=(16, 8), dropout=0.0)
 TEXT = 12  # length of the items' text vectors
@@ -52,11 +53,19 @@ class World:
 
 
 def add_text_vectors(engine: Engine) -> None:
-    """Text vectors of all items but one."""
+    """Text vectors of all items but one, of both kinds."""
     rng = np.random.default_rng(5)
-    versions(engine, "texts", "of-items", TEXT)
-    rows = [(key, "texts", str(rng.normal(size=TEXT).tolist()), hashlib.sha256(item.encode()).hexdigest())
-            for item, key in keys(engine, "item").items() if item != f"i{ITEMS - 1}"]  # fmt: skip
+    of_items = {item: key for item, key in keys(engine, "item").items() if item != f"i{ITEMS - 1}"}
+    words = Lexical.fit([f"Item {item}. {GENRES[number % 3]}." for number, item in enumerate(of_items)], 2)
+    vectors = {"texts": rng.normal(size=(len(of_items), TEXT)), "words": rng.normal(size=(len(of_items), 2))}
+    insert(engine, "item_encoder", ("encoder_version", "kind", "model", "dimension", "centre", "lexical"),
+           [("texts", "dense", "bert", TEXT, str([0.1] * TEXT), None),
+            ("words", "lexical", "words", 2, "[0.1, -0.1]", words.to_bytes())])  # fmt: skip
+    rows = [
+        (key, encoder, str(vector.tolist()), hashlib.sha256(item.encode()).hexdigest())
+        for encoder, made in vectors.items()
+        for (item, key), vector in zip(of_items.items(), made, strict=True)
+    ]
     insert(engine, "item_vector", ("item_key", "encoder_version", "vector", "text_sha256"), rows)
 
 

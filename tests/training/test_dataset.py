@@ -14,9 +14,11 @@ from liber_tasks.backbones.vocabulary import UNRATED
 from liber_tasks.config import Settings
 from liber_tasks.errors import InputError
 from liber_tasks.features.dense import names
-from liber_tasks.fusion.options import AFFINITY, GENRE, PROFILE, STATISTICS, TARGET_ATTENTION
+from liber_tasks.features.lexical import Lexical
+from liber_tasks.fusion.options import AFFINITY, COMPARED, PROFILE, STATISTICS, TARGET_ATTENTION, check_options
 from liber_tasks.training.assemble import Raw, assemble
 from liber_tasks.training.dataset import Dataset, VectorVersion
+from liber_tasks.training.item_texts import ItemTexts, Vectors
 from liber_tasks.training.load import load
 from liber_tasks.training.parts import FIT, TEST, VALIDATION
 from liber_tasks.training.tables import Tables
@@ -135,7 +137,7 @@ def test_without_vectors_every_memory_is_empty(engine: Engine, settings: Setting
 def test_an_option_without_its_text_vectors_says_what_to_do(engine: Engine, settings: Settings) -> None:
     fill(engine)
     with pytest.raises(InputError, match="liber encode --items"):
-        load(engine, settings, (PROFILE,))
+        load(engine, settings, check_options((PROFILE,)))
     with pytest.raises(InputError, match="profil, affinity"):
         load(engine, settings, ("profil", AFFINITY))
 
@@ -155,9 +157,15 @@ TABLES = Tables(
     np.arange(1, 4), [{"user_id": f"u{u}", "age": 30, "gender": "F", "occupation": "x"} for u in range(3)],
     np.arange(1, 5), [{"item_id": f"i{i}", "genres": ["a", "b"][: i % 3], "year": 1990} for i in range(4)],
 )  # fmt: skip
-TEXTS = np.random.default_rng(1).normal(size=(4, 3)).astype(np.float32)
+_RNG = np.random.default_rng(1)
+_SAID = [f"item {'of one' if i % 2 else 'of another'} kind" for i in range(4)]
+TEXTS = ItemTexts(
+    {}, {kind: Vectors(TABLES.item_keys, _RNG.normal(size=(4, 3)).astype(np.float32), np.zeros(3, dtype=np.float32))
+         for kind in ("dense", "lexical")},
+    TABLES.item_keys, _SAID, Lexical.fit(_SAID, 2),
+)  # fmt: skip
 K = 3  # behaviours of a partition
-OPTIONS = (TARGET_ATTENTION, PROFILE, GENRE, AFFINITY, STATISTICS)
+OPTIONS = (TARGET_ATTENTION, *COMPARED, AFFINITY, STATISTICS)
 COUNTED = [name.startswith((AFFINITY, STATISTICS)) for name in names(OPTIONS)]  # read a snapshot of all users
 Event = tuple[int, int, int, float]  # user, time, item, rating
 Sealed = tuple[int, int, float]  # user, time, the vector's one number
@@ -184,7 +192,7 @@ def _assemble(events: list[Event], sealed: list[Sealed]) -> Dataset:
          "sealed_at": time[last]},
         {"user": memory[:, 0].astype(int), "sealed_at": memory[:, 1].astype(int),
          "vector": memory[:, 2:].astype(np.float32)},
-        ("texts", {"item": TABLES.item_keys, "vector": TEXTS}),
+        TEXTS,
     )  # fmt: skip
     return assemble(raw, datetime(2000, 1, 1, tzinfo=UTC) + timedelta(microseconds=CUT), None, OPTIONS, 5, 7, 3)
 

@@ -94,8 +94,8 @@ def test_vectors_are_scaled_by_those_that_training_sees(dataset: Dataset) -> Non
 
 def test_numbers_are_standardised_by_those_that_training_sees(world: World) -> None:
     dataset = world.dataset
-    model = _fit(dataset, "profile", "statistics").model
-    columns = [n for n, name in enumerate(dataset.dense_names) if name.startswith(("profile.", "statistics."))]
+    model = _fit(dataset, "dense_profile", "statistics").model
+    columns = [n for n, name in enumerate(dataset.dense_names) if name.startswith(("dense_profile.", "statistics."))]
     seen = dataset.dense[dataset.rows(FIT)][:, columns]
     scaled = (seen - model.dense_mean) * model.dense_scale
     torch.testing.assert_close(scaled.mean(dim=0), torch.zeros(len(columns)), atol=1e-4, rtol=0)

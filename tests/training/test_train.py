@@ -152,10 +152,12 @@ def test_what_the_model_reads_is_needed_and_nothing_else(
     fill(engine, vectors=False)
     add_text_vectors(engine)
     report = _train(engine, tracked, seeds=1, options=("affinity", "profile"), bundle=True)
-    assert report.options == ("profile", "affinity")
-    assert (report.encoder_version, report.knowledge_version, report.item_version) == (None, None, "texts")
+    assert report.options == ("dense_profile", "lexical_profile", "affinity")
+    of_items = {"dense_version": "texts", "lexical_version": "words"}
+    assert (report.encoder_version, report.knowledge_version, report.item_versions) == (None, None, of_items)
     tags = client.get_model_version(tracked.model_name, str(report.model_version)).tags
-    assert (tags["liber.options"], tags["liber.item_version"]) == ("profile, affinity", "texts")
+    assert tags["liber.options"] == "dense_profile, lexical_profile, affinity"
+    assert (tags["liber.item_dense_version"], tags["liber.item_lexical_version"]) == ("texts", "words")
     assert tags["liber.features"] == "bundle"
     assert "liber.encoder_version" not in tags
     assert not _train(engine, tracked, seeds=1, options=("affinity",)).reused
