@@ -11,6 +11,7 @@ from rich.table import Table
 from liber_tasks import cli_learn, cli_model, cli_train, cli_vectors, db, learning
 from liber_tasks.cli_efficiency import efficiency
 from liber_tasks.cli_evaluate import evaluate
+from liber_tasks.cli_explain import explain
 from liber_tasks.cli_knowledge import knowledge
 from liber_tasks.cli_output import line_progress, moment, plain, show
 from liber_tasks.config import settings
@@ -158,6 +159,7 @@ app.command()(cli_model.promote)
 app.command()(cli_model.rollback)
 app.command()(evaluate)
 app.command()(cli_vectors.nearest)
+app.command()(explain)
 
 
 @app.command()

@@ -342,17 +342,6 @@ CREATE TABLE liber.partition_cut (
     CONSTRAINT partition_cut_check CHECK (((last_seq >= 1) AND (last_seq <= decided_seq)))
 );
 
-CREATE TABLE liber.partition_profile (
-    user_key bigint NOT NULL,
-    partition_no integer NOT NULL,
-    encoder_version text NOT NULL,
-    liked public.vector,
-    disliked public.vector,
-    liked_items integer NOT NULL,
-    disliked_items integer NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
-);
-
 CREATE TABLE liber.readout (
     readout_key bigint NOT NULL,
     experiment_key integer NOT NULL,
@@ -499,9 +488,6 @@ ALTER TABLE ONLY liber.llm_call
 ALTER TABLE ONLY liber.partition_cut
     ADD CONSTRAINT partition_cut_pkey PRIMARY KEY (user_key, decided_seq);
 
-ALTER TABLE ONLY liber.partition_profile
-    ADD CONSTRAINT partition_profile_pkey PRIMARY KEY (user_key, partition_no, encoder_version);
-
 ALTER TABLE ONLY liber.readout
     ADD CONSTRAINT readout_experiment_key_input_sha256_key UNIQUE (experiment_key, input_sha256);
 
@@ -589,9 +575,6 @@ ALTER TABLE ONLY liber.llm_call
 
 ALTER TABLE ONLY liber.llm_call
     ADD CONSTRAINT llm_call_knowledge_version_fkey FOREIGN KEY (knowledge_version) REFERENCES liber.knowledge_version(knowledge_version);
-
-ALTER TABLE ONLY liber.partition_profile
-    ADD CONSTRAINT partition_profile_encoder_version_fkey FOREIGN KEY (encoder_version) REFERENCES liber.item_encoder(encoder_version);
 
 ALTER TABLE ONLY liber.readout
     ADD CONSTRAINT readout_experiment_key_fkey FOREIGN KEY (experiment_key) REFERENCES liber.experiment(experiment_key) ON DELETE CASCADE;

@@ -93,9 +93,6 @@ INSERT INTO liber.llm_call (call_key, item_key, knowledge_version, state, run_id
 VALUES (repeat('3', 64), 1, 'k2', 'done', 'manual', '2024-06-03Z');
 INSERT INTO liber.item_encoder (encoder_version, kind, knowledge_version, model, dimension)
 VALUES ('x3', 'dense', 'k2', 'bert', 2);
-INSERT INTO liber.partition_profile (
-    user_key, partition_no, encoder_version, liked, disliked, liked_items, disliked_items
-) VALUES (1, 1, 'x3', '[0.5, 0]', NULL, 2, 0);
 """
 
 OF_VERSION = {3: V3, 4: V4, 5: V5, 6: V6, 7: V7, 8: V8, 9: V9, 10: V10}

@@ -71,22 +71,8 @@ SELECT
 FROM liber.item_vector
 GROUP BY encoder_version;
 
--- What was liked and disliked in a closed partition: means of its items' vectors, shrunk by their number. Written once
--- a version; NULL: nothing was.
-CREATE TABLE liber.partition_profile (
-    user_key bigint NOT NULL,
-    partition_no integer NOT NULL,
-    encoder_version text NOT NULL REFERENCES liber.item_encoder,
-    liked vector,
-    disliked vector,
-    liked_items integer NOT NULL,
-    disliked_items integer NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (user_key, partition_no, encoder_version)
-);
-
 -- migrate:down
-DROP TABLE liber.partition_profile, liber.item_encoder;
+DROP TABLE liber.item_encoder;
 DELETE FROM liber.llm_call WHERE item_key IS NOT NULL;
 ALTER TABLE liber.llm_call DROP CONSTRAINT llm_call_about;
 ALTER TABLE liber.llm_call DROP COLUMN item_key;

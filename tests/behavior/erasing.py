@@ -29,8 +29,6 @@ INSERT INTO liber.experiment (name, hypothesis, salt, control_share, treatment_s
 VALUES ('e', '', '', 0.5, 0.5, '2024-05-01Z', '2024-05-08Z');
 INSERT INTO liber.exposure SELECT 1, user_id, 'control', '2024-05-01Z' FROM liber.user_profile;
 INSERT INTO liber.simulated_play SELECT 1, user_id, '2024-05-01', 1, 1 FROM liber.user_profile;
-INSERT INTO liber.item_encoder (encoder_version, kind, model, dimension) VALUES ('i', 'dense', 'm', 1);
-INSERT INTO liber.partition_profile SELECT user_key, partition_no, 'i', '[1]', NULL, 1, 0 FROM liber.behavior_partition;
 """
 
 

@@ -154,8 +154,8 @@ def test_what_is_fitted_knows_nothing_of_partitions_behind_the_cut(data: st.Data
     other[trains], changed[trains] = features[trains], vectors[trains]
     rows = np.arange(len(trains))
     before, after = (Partitions(rows, rows, trains, each) for each in (vectors, changed))
-    assert narrowed(features, before).shape == (len(trains), size)
-    np.testing.assert_array_equal(narrowed(features, before)[trains], narrowed(other, after)[trains])
+    assert narrowed(features, size, trains).shape == (len(trains), size)
+    np.testing.assert_array_equal(narrowed(features, size, trains)[trains], narrowed(other, size, trains)[trains])
     np.testing.assert_array_equal(noise(before), noise(after))
 
 
