@@ -19,6 +19,7 @@ from liber_tasks.features.responses import disliked, liked, responses
 from liber_tasks.features.words import word_profiles
 
 WORDS_SHOWN = 5
+WORDS_COMPARED = 1_000  # of a partition; few of them are of the item too
 SHOWN = 4  # partitions each way
 
 
@@ -165,7 +166,7 @@ def _shared(
     if lexical is None:
         return [((), ())] * partitions
     view = lexical.words(texts)
-    found = word_profiles(view, item, said, partition, partitions)
+    found = word_profiles(view, item, said, partition, partitions, WORDS_COMPARED)
     both = sparse.csr_array(found.words.multiply(view[[0]].toarray()))
     both.eliminate_zeros()
 

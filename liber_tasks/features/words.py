@@ -33,11 +33,19 @@ class WordProfiles:
 
 
 def word_profiles(
-    view: sparse.csr_array, item: np.ndarray, response: np.ndarray, partition: np.ndarray, partitions: int
+    view: sparse.csr_array,
+    item: np.ndarray,
+    response: np.ndarray,
+    partition: np.ndarray,
+    partitions: int,
+    kept: int = WORDS_KEPT,
 ) -> WordProfiles:
-    """The `WORDS_KEPT` words with the greatest difference between liked and disliked items of each partition.
+    """The words with the greatest difference between liked and disliked items of each partition.
 
     The difference is one of shrunk means; arguments as in `features.profile.profiles`.
+
+    Args:
+        kept: words of a partition, at most.
     """
     said = np.diff(view.indptr) > 0
     of = np.zeros((partitions, 2), dtype=np.int64)
@@ -48,18 +56,18 @@ def word_profiles(
         weight = 1 / (of[partition[rows], sign] + SHRINK)
         sums = sparse.csr_array((weight, (partition[rows], item[rows])), shape=(partitions, view.shape[0]))
         means.append(sums @ view)
-    return WordProfiles(view, _strongest(sparse.csr_array(means[1] - means[0])), of > 0)
+    return WordProfiles(view, _strongest(sparse.csr_array(means[1] - means[0]), kept), of > 0)
 
 
-def _strongest(difference: sparse.csr_array) -> sparse.csr_array:
+def _strongest(difference: sparse.csr_array, most: int) -> sparse.csr_array:
     """Of each row (Q, t) the entries of greatest size, the negative ones as a row of their own before: (2 Q, t)."""
     row = np.repeat(np.arange(difference.shape[0]), np.diff(difference.indptr))
     order = np.lexsort((difference.indices, -np.abs(difference.data), row))
     place = np.arange(len(order)) - difference.indptr[row[order]]
-    kept = order[place < WORDS_KEPT]
-    values = difference.data[kept]
-    rows = 2 * row[kept] + (values > 0)
+    chosen = order[place < most]
+    values = difference.data[chosen]
+    rows = 2 * row[chosen] + (values > 0)
     shape = (2 * difference.shape[0], difference.shape[1])
-    found = sparse.csr_array((np.abs(values).astype(np.float32), (rows, difference.indices[kept])), shape=shape)
+    found = sparse.csr_array((np.abs(values).astype(np.float32), (rows, difference.indices[chosen])), shape=shape)
     found.eliminate_zeros()
     return found

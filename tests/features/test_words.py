@@ -6,7 +6,6 @@ from hypothesis import settings as rules
 from hypothesis import strategies as st
 from scipy import sparse
 
-from liber_tasks.features import words
 from liber_tasks.features.words import WORDS_KEPT, word_profiles
 from tests.features.reference import DISLIKED, LIKED
 
@@ -41,11 +40,7 @@ def test_scores_are_those_of_the_words_that_tell_liked_from_disliked(
     # different sizes everywhere, so that no two words tie for the last place
     drawn = [[w + 0.01 * (t + 1) + 0.001 * i if w else 0.0 for t, w in enumerate(row)] for i, row in enumerate(weights)]
     item, response, partition = np.array(behaviors, dtype=np.int64).reshape(-1, 3).T
-    before, words.WORDS_KEPT = words.WORDS_KEPT, 3
-    try:
-        found = word_profiles(sparse.csr_array(np.array(drawn)), item, response, partition, PARTITIONS)
-    finally:
-        words.WORDS_KEPT = before
+    found = word_profiles(sparse.csr_array(np.array(drawn)), item, response, partition, PARTITIONS, 3)
     for of in range(PARTITIONS):
         sides = _profile(drawn, behaviors, of)  # type: ignore[arg-type]
         for candidate in range(ITEMS):
