@@ -1,14 +1,15 @@
 """Texts of items from elsewhere than an LLM: what a lift of the knowledge has to beat."""
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Literal
 
 import numpy as np
 from sqlalchemy import Engine
 
-from liber_tasks import learning
 from liber_tasks.config import Settings
 from liber_tasks.db import database_errors
+from liber_tasks.encoder.items import encode_items
 from liber_tasks.errors import InputError
 from liber_tasks.fusion.options import PROFILE, check_options
 from liber_tasks.training.assemble import Raw
@@ -18,7 +19,7 @@ ItemSource = Literal["knowledge", "title", "shuffled", "random"]
 SEED = 0
 
 
-def texts_of(source: ItemSource, engine: Engine, settings: Settings, raw: Raw) -> ItemTexts:
+def texts_of(source: ItemSource, engine: Engine, settings: Settings, raw: Raw, cut: datetime) -> ItemTexts:
     """Texts of the same items from another source.
 
     Args:
@@ -27,6 +28,7 @@ def texts_of(source: ItemSource, engine: Engine, settings: Settings, raw: Raw) -
         engine: LIBER database.
         settings: `encoder`, for "title".
         raw: with the texts of the knowledge.
+        cut: what "title" may be fitted on lies before it.
 
     Raises:
         InputError: there are none.
@@ -38,7 +40,7 @@ def texts_of(source: ItemSource, engine: Engine, settings: Settings, raw: Raw) -
         return texts
     if source == "title":
         plain = settings.model_copy(update={"item_knowledge_version": "none"})
-        learning.encode_items(plain)  # nothing to do from the second time on
+        encode_items(engine, plain, fit_before=cut)  # nothing to do from the second time on
         with database_errors(), engine.connect() as connection:
             return read_item_texts(connection, plain, check_options((PROFILE,)))
     make = _shuffled if source == "shuffled" else _noise

@@ -318,7 +318,7 @@ def _samples(
     options = check_options(
         {name for arm in arms if arm.items == items for name in arm.options} | set(STUDY.arms[0].options)
     )
-    texts = texts_of(items, engine, settings, found.raw)
+    texts = texts_of(items, engine, settings, found.raw, found.cut)
     raw = replace(found.raw, texts=texts)
     dataset = assemble(raw, found.cut, None, options, MAX_HISTORY, MAX_PAST, MAX_PARTITIONS, fold)
     if POOLED not in options:

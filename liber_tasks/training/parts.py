@@ -82,9 +82,10 @@ def by_users(time: np.ndarray, user: np.ndarray, place: np.ndarray, user_ids: Se
         InputError: a part has no samples.
     """
     drawn = np.array([0, *(int.from_bytes(hashlib.sha256(each.encode()).digest()[:6]) for each in user_ids)])
-    tests = drawn % fold.of == fold.number
-    validates = ~tests & (drawn // fold.of % round(1 / VALIDATION_SHARE) == 0)
-    of_user = np.where(tests, TEST, np.where(validates, VALIDATION, FIT))
+    of_user = np.where(drawn % fold.of == fold.number, TEST, FIT)
+    trains = np.flatnonzero((of_user == FIT) & np.isin(np.arange(len(drawn)), user[place]))
+    validates = trains[np.argsort(drawn[trains])][: max(1, round(VALIDATION_SHARE * len(trains)))]
+    of_user[validates] = VALIDATION
     part = of_user[user[place]]
     if len(np.unique(part)) < 3:
         raise InputError(

@@ -183,7 +183,7 @@ def test_table7_times_every_backbone_and_reports_it(engine: Engine, tracked: Set
 @pytest.mark.parametrize(
     ("name", "wrong", "message"),
     [
-        ("table3", {}, "'table3'.*table2, controls, figure4, ablation, figure1 or table7"),
+        ("table3", {}, "'table3'.*table2, controls, figure4, ablation, figure1, memory or table7"),
         ("table2", {"backbones": ("din", "dni")}, "'dni'.*deepfm"),
         ("table2", {"seeds": 0}, "--seeds is 0"),
         ("table2", {"processes": 0}, "--processes is 0"),

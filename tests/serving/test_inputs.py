@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 
 from liber_tasks.errors import InputError
+from liber_tasks.fusion.options import COMPARED
 from liber_tasks.serving.inputs import COLUMNS, example, read
 from liber_tasks.serving.past import behaviors_read, from_row
 from liber_tasks.serving.pyfunc import ClickModel
-from tests.serving.world import TEXT, World, fitted, served
+from tests.serving.world import World, fitted, served
 
 ALL = ("pooled", "target_attention", "dense_profile", "lexical_profile", "words", "genre", "affinity", "statistics")
 
@@ -141,9 +142,10 @@ def test_a_model_reads_only_what_its_options_ask_for(world: World, tmp_path: Pat
     bare = served(tmp_path, fitted(world.dataset), world.dataset)
     history = _row().drop(columns=["partition_vectors", "partition_item_ids", "partition_ratings"])
     assert 0 < _score(bare, history) < 1
-    assert bare.catalogue.text.shape[1] == bare.catalogue.target.shape[1] == bare.catalogue.genre.shape[1] == 0
+    assert not bare.catalogue.views
+    assert bare.catalogue.target.shape[1] == 0
     assert not bare.catalogue.snapshot.rated.size
-    assert world.dataset.text.shape[1] == TEXT
+    assert set(world.dataset.views) == set(COMPARED)
 
 
 def test_the_example_is_a_valid_input_that_needs_no_database(model: ClickModel) -> None:
