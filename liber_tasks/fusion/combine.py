@@ -53,11 +53,18 @@ class LiberModel(nn.Module):
         self.register_buffer("dense_mean", torch.zeros(dense_size))
         self.register_buffer("dense_scale", torch.ones(dense_size))  # 1 / standard deviation in training
 
+    def fused(self, batch: Batch) -> Tensor:
+        """Each memory's fused vector (M, f), r of Eq. 7, by a model that reads vectors.
+
+        It depends on weights and partitions alone: who keeps it gives it back as `Batch.fused`, and nothing is fused.
+        """
+        return self.fusion(batch.vectors * self.scale, batch.memories, batch.memories_mask)  # type: ignore[misc, no-any-return]
+
     def extra(self, batch: Batch) -> Tensor | None:
         """Further features (B, E); None when the options ask for none."""
         parts = []
         if self.fusion is not None:
-            parts.append(take(self.fusion(batch.memories * self.scale, batch.memories_mask), batch.memory_of))
+            parts.append(take(self.fused(batch) if batch.fused is None else batch.fused, batch.memory_of))
         if self.target is not None:
             parts.append(self.target(batch.candidate, batch.profile, batch.profile_mask))
         if len(self.dense_mean):

@@ -47,7 +47,7 @@ def gather(config: ModelConfig, catalogue: Catalogue, pasts: Sequence[UserPast],
     entries, entry = np.unique(item * RESPONSES + response, return_inverse=True)
     place, real = _positions(history[past_of])
     vectors, memory = _vectors(config, pasts)
-    kept, has_vector = _positions(memory)
+    memories, has_vector = _positions(memory)
     closed, partitioned = _closed(config, pasts)
     partition_item, partition_response, partition = partitioned
     count = int(sum(past.partitions for past in pasts))
@@ -74,7 +74,8 @@ def gather(config: ModelConfig, catalogue: Catalogue, pasts: Sequence[UserPast],
         "entry_genres": catalogue.genres[entries // RESPONSES],
         "entry_response": entries % RESPONSES,
         "memory_of": past_of,
-        "memories": vectors[kept] * has_vector[..., None],
+        "vectors": vectors,
+        "memories": memories,
         "memories_mask": has_vector,
         "dense": numbers,
         "candidate": catalogue.target[pairs.row],
