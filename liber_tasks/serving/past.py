@@ -17,9 +17,9 @@ NEW_USER = (0, 0, 0, 0)
 READ_PARTITIONS = frozenset({TARGET_ATTENTION, PROFILE, GENRE})  # options that read behaviours of closed partitions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class UserPast:
-    """Behaviours, vectors and closed partitions strictly before a moment, oldest first.
+    """Behaviours, vectors and closed partitions strictly before a moment, oldest first. Each is itself and no other.
 
     Attributes:
         user: row of `Batch.user`.

@@ -4,6 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
+from liber_tasks.backbones.batch import Batch
 from liber_tasks.fusion.combine import LiberModel
 from liber_tasks.fusion.model import build
 from liber_tasks.fusion.options import DENSE as OF_DENSE
@@ -22,6 +23,10 @@ def _model(*options: str, seed: int = 3) -> LiberModel:
 
 def _models(*options: str) -> tuple[LiberModel, LiberModel]:
     return _model(), _model(*(options or (POOLED,)))
+
+
+def _fused(model: LiberModel, batch: Batch) -> torch.Tensor:
+    return model.fused(batch.vectors, batch.memories, batch.memories_mask)
 
 
 each_option = pytest.mark.parametrize("options", [(name,) for name in OPTIONS] + [EVERY], ids="+".join)
@@ -52,7 +57,7 @@ def test_the_fused_vector_is_one_more_input_of_the_mlp() -> None:
     seen: list[torch.Tensor] = []
     liber.backbone.mlp.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))  # type: ignore[attr-defined]
     liber(batch)
-    torch.testing.assert_close(seen[0][:, -4:], liber.fused(batch)[batch.memory_of])
+    torch.testing.assert_close(seen[0][:, -4:], _fused(liber, batch)[batch.memory_of])
 
 
 @pytest.mark.parametrize("options", [(POOLED,), (MEAN,), EVERY], ids="+".join)
@@ -63,7 +68,7 @@ def test_memories_that_were_fused_before_score_the_same(options: tuple[str, ...]
     liber.scale.fill_(3.0)
     batch = random_batch()
     nothing = torch.zeros(MEMORIES, 0, dtype=torch.int64)
-    fused = replace(batch, fused=liber.fused(batch), vectors=batch.vectors[:0], memories=nothing,
+    fused = replace(batch, fused=_fused(liber, batch), vectors=batch.vectors[:0], memories=nothing,
                     memories_mask=nothing.bool())  # fmt: skip
     torch.testing.assert_close(liber(fused).logits, liber(batch).logits, rtol=0, atol=0)
     torch.testing.assert_close(liber(select(fused, [4, 1])).logits, liber(batch).logits[[4, 1]], rtol=1e-5, atol=1e-6)
