@@ -101,6 +101,7 @@ class Dataset:
             embedding_size=training.embedding_size,
             hidden=training.hidden,
             dropout=training.dropout,
+            fused_size=training.fused_size,
         )
         return replace(config, vector_size=self.vectors.shape[1]) if config.reads_vectors else config
 
