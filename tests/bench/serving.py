@@ -145,9 +145,9 @@ def _latencies(name: str, model: mlflow.pyfunc.PyFuncModel, size: int) -> dict[s
 
 @contextmanager
 def _timed(model: ClickModel) -> Iterator[dict[str, float]]:
-    """Seconds spent in look-ups and in the network, while inside."""
+    """Seconds spent in look-ups and in the network, fusing included, while inside."""
     spent = {"users": 0.0, "model": 0.0}
-    source, network = model.source, model.model
+    source, network, fuse = model.source, model.model, model.fuse
 
     def timed(part: str, work: Callable[..., Any]) -> Callable[..., Any]:
         def run(*given: Any) -> Any:
@@ -161,10 +161,11 @@ def _timed(model: ClickModel) -> Iterator[dict[str, float]]:
 
     users, forward = source.users, network.forward
     source.users, network.forward = timed("users", users), timed("model", forward)  # type: ignore[method-assign]
+    model.fuse = timed("model", fuse) if fuse else None  # type: ignore[assignment]
     try:
         yield spent
     finally:
-        source.users, network.forward = users, forward  # type: ignore[method-assign]
+        source.users, network.forward, model.fuse = users, forward, fuse  # type: ignore[method-assign]
 
 
 def _seconds(work: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
