@@ -5,6 +5,10 @@ turns within one process, on one thread (`liber_tasks.evaluation.speed`, as `lib
 test rows, each with a partition vector where there are enough. `ratios` are those of the model alone, on gathered
 batches, with each distinct memory fused in the call, or all of them fused before it, as a service keeps them; with the
 gathering of the batch from memory, and in ranking requests, they are in `figures`.
+
+Run it with MALLOC_TRIM_THRESHOLD_=4000000000 MALLOC_MMAP_THRESHOLD_=4000000000: otherwise glibc may give memory back to
+the kernel after each batch and fault it in again with the next, or not, as a process happens to lay out its heap. That
+makes a DIN up to three times slower, and a ratio anything.
 """
 
 import os
