@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-_SHARED = ("entry_", "memories")  # beginnings of the fields without a row for each sample
+_SHARED = ("entry_", "vectors", "memories", "fused")  # beginnings of the fields without a row for each sample
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,11 @@ class Output(NamedTuple):
 
 @dataclass(frozen=True)
 class Batch:
-    """B samples with L history positions, G genres, and memories of up to P partition vectors of length d.
+    """B samples with L history positions, G genres, and memories of up to P of V partition vectors of length d.
 
     The same items fill many histories of a batch: they are kept once, as E distinct entries, and embedded once.
-    Samples of one user between two partitions share a memory: it is kept once, as one of M, and fused once.
+    Samples of one user between two partitions share a memory: it is kept once, as one of M, and fused once. A user's
+    memories are beginnings of the last one: their vectors are kept once, and projected once.
     Index 0 means "unknown" in every field.
     """
 
@@ -45,7 +46,8 @@ class Batch:
     entry_genres: Tensor  # (E, G) float32, as `genres`
     entry_response: Tensor  # (E,) int64: 0 to 4: rated with 1 to 5 stars; 5: not rated
     memory_of: Tensor  # (B,) int64, which of the memories is the sample's
-    memories: Tensor  # (M, P, d) float32: r_1..r_j (paper, Eq. 4), oldest first
+    vectors: Tensor  # (V, d) float32: r_j (paper, Eq. 4)
+    memories: Tensor  # (M, P) int64, vector at each place, oldest first
     memories_mask: Tensor  # (M, P) bool: True where there is a partition
     dense: Tensor  # (B, F) float32: numbers known before the sample, not standardised; F may be 0
     candidate: Tensor  # (B, v) float32: the candidate's text vector; v = 0 where no option reads it
@@ -53,6 +55,7 @@ class Batch:
         Tensor  # (B, Q, 2, v) float32: mean vector of what was disliked, liked in each closed partition; Q may be 0
     )
     profile_mask: Tensor  # (B, Q, 2) bool: True where a partition has any
+    fused: Tensor | None = None  # (M, f) float32: `LiberModel.fused` of the memories, read in their place
     negatives: Tensor | None = None  # (B, L) int64, entry of an item drawn from those seen before; training only
 
     def __len__(self) -> int:

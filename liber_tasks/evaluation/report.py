@@ -123,7 +123,11 @@ def caption(report: Report) -> list[str]:
         f"{protocol.users_with_vector:,} users have a partition vector.",
     ]
     if report.speeds:
-        lines.append("CPU time of one thread for 1,000 samples, median of rounds taken in turns within one run.")
+        lines.append(
+            "CPU time of one thread for 1,000 samples, median of rounds taken in turns within one run. Each distinct "
+            "memory is fused once in the time taken, or was before it (fused before): a service fuses a user once and "
+            "keeps the vector with their past."
+        )
     else:
         lines.append(
             f"Mean {PLUS_MINUS} standard deviation over {protocol.seeds} paired seeds; [low, high]: 95 % interval of "

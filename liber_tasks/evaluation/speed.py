@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 
+from liber_tasks.backbones.batch import Batch
 from liber_tasks.fusion.combine import LiberModel
 from liber_tasks.fusion.model import ModelConfig, build
 from liber_tasks.fusion.options import BASIC, POOLED
@@ -22,7 +23,8 @@ SAMPLES = 1000
 ROUNDS = 15
 WARM_UP = 2
 CANDIDATES = 100  # ranked for one user at once
-What = Literal["model", "model and batch", "model, ranking"]
+What = Literal["model", "model and batch", "model, fused before", "model, ranking", "model, ranking, fused before"]
+WHATS: tuple[What, ...] = get_args(What)
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,10 @@ class Speed:
     Attributes:
         backbone: which.
         variant: "liber".
-        what: the model alone on a gathered batch; with gathering it from the samples in memory; the model alone where
-            `CANDIDATES` samples each are of one user and time, as in a ranking request.
+        what: the model alone on a gathered batch, in which it fuses each distinct memory once; with gathering the batch
+            from the samples in memory; the model alone where `CANDIDATES` samples each are of one user and time, as in
+            a ranking request. "Fused before": the batch brings the fused vectors and the model fuses nothing, as in a
+            service, which fuses a user once and keeps the vector until their past is read again.
         base_ms: of the backbone alone for 1,000 samples, median over rounds, milliseconds of CPU time.
         liber_ms: likewise with LIBER.
         ratio: median over rounds of the second by the first.
@@ -71,7 +75,7 @@ def measure(
         progress: counts backbones.
 
     Returns:
-        Three rows a backbone, one for each `What`.
+        Rows of each backbone, one for each of `WHATS`.
     """
     rows = _samples(dataset)
     ranking = _ranking(rows)
@@ -79,14 +83,17 @@ def measure(
     with threads(THREADS), torch.inference_mode():
         for number, backbone in enumerate(backbones):
             progress(number, len(backbones), "backbones timed")
-            calls: dict[What, list[Callable[[], object]]] = {"model": [], "model and batch": [], "model, ranking": []}
+            calls: dict[What, list[Callable[[], object]]] = {what: [] for what in WHATS}
             for chosen in (BASIC, (*BASIC, POOLED)):
                 config = dataset.config(backbone, chosen, training(backbone))
                 torch.manual_seed(0)
-                model, batch = build(config, dataset.vocabulary).eval(), dataset.batch(rows, config)
+                model = build(config, dataset.vocabulary).eval()
+                batch, ranked = dataset.batch(rows, config), dataset.batch(ranking, config)
                 calls["model"].append(partial(model, batch))
                 calls["model and batch"].append(partial(_gathered, model, dataset, rows, config))
-                calls["model, ranking"].append(partial(model, dataset.batch(ranking, config)))
+                calls["model, fused before"].append(partial(model, _fused(model, config, batch)))
+                calls["model, ranking"].append(partial(model, ranked))
+                calls["model, ranking, fused before"].append(partial(model, _fused(model, config, ranked)))
             for what, (base, liber) in calls.items():
                 times = _in_turns(base, liber, rounds) * (1000 * SAMPLES / len(rows))
                 ratio = times[:, 1] / times[:, 0]
@@ -102,6 +109,13 @@ def measure(
 
 def _gathered(model: LiberModel, dataset: Dataset, rows: torch.Tensor, config: ModelConfig) -> object:
     return model(dataset.batch(rows, config))
+
+
+def _fused(model: LiberModel, config: ModelConfig, batch: Batch) -> Batch:
+    """The batch as a service has it once it knows the users."""
+    if not config.reads_vectors:
+        return batch
+    return replace(batch, fused=model.fused(batch.vectors, batch.memories, batch.memories_mask))
 
 
 def _samples(dataset: Dataset) -> torch.Tensor:

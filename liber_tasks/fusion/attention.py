@@ -6,6 +6,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from liber_tasks.backbones.rows import sum_rows, take
+
+SMALL = 1024  # places for partitions, padding included, below which one pass over all is faster than several
+
 
 class SelfAttentionPooling(nn.Module):
     """SelfAttn(R) = Aggr(Softmax(R Wq (R Wk)^T / sqrt(d)) R Wv) (paper, Eq. 5 and 6), Aggr = mean (section 4.1.3).
@@ -22,47 +26,61 @@ class SelfAttentionPooling(nn.Module):
         self.value = nn.Linear(in_features, out_features, bias=False)
         self.nothing = nn.Parameter(torch.zeros(out_features))
 
-    def weights(self, memory: Tensor, mask: Tensor) -> Tensor:
-        """Share of each partition in the fused vector, (B, P): padding has 0, each row sums to 1 (0 without partition).
+    def forward(self, vectors: Tensor, memories: Tensor, mask: Tensor) -> Tensor:
+        """Fused vectors (M, d).
 
-        The mean over queries is taken on the attention weights, before they meet the values: the same sum, less work.
+        Each vector is projected once, however many memories hold it. Memories are taken together by how many partitions
+        they have, up to 1, 4, 16, ...: most have few and some have many, so that padding all to the longest would be
+        several times the work.
+
+        Args:
+            vectors: (V, in_features) float32, each r_j once.
+            memories: (M, P) int64, rows of `vectors`.
+            mask: (M, P) bool, True where there is a partition.
         """
-        scores = self.query(memory) @ self.key(memory).transpose(1, 2) / math.sqrt(self.query.out_features)
-        empty = ~mask.any(dim=1, keepdim=True)
-        scores = scores.masked_fill(~(mask | empty).unsqueeze(1), -math.inf)  # a row of -inf only would be NaN
-        attention = torch.softmax(scores, dim=-1) * mask.unsqueeze(-1)
-        return attention.sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1) * mask
-
-    def forward(self, memory: Tensor, mask: Tensor) -> Tensor:
-        """`memory` (B, P, in_features) float32, `mask` (B, P) bool, True where there is a partition, to (B, d).
-
-        Users are taken together by how many partitions they have, up to 1, 2, 4, ...: most have few and some have many,
-        so that padding all to the longest would be several times the work. Projected is what was pooled: the same sum.
-        """
-        fused = self.nothing.expand(len(memory), -1)
+        scaled = self.query.weight / math.sqrt(self.query.out_features)
+        projected = nn.functional.linear(vectors, torch.cat([scaled, self.key.weight, self.value.weight]))
         rows, pooled = [], []
         for chosen, latest in _by_length(mask):
-            some, real = memory[chosen, -latest:], mask[chosen, -latest:]
+            query, key, value = take(projected, memories[chosen, -latest:]).chunk(3, dim=-1)
+            share = shares(query, key, mask[chosen, -latest:])
             rows.append(chosen)
-            pooled.append((self.weights(some, real).unsqueeze(1) @ some).squeeze(1))
-        return fused.index_put((torch.cat(rows),), self.value(torch.cat(pooled))) if rows else fused
+            pooled.append(torch.bmm(share.unsqueeze(1), value).squeeze(1))
+        fused = self.nothing.expand(len(memories), -1)
+        return fused.index_put((torch.cat(rows),), torch.cat(pooled)) if rows else fused
+
+
+def shares(query: Tensor, key: Tensor, mask: Tensor) -> Tensor:
+    """Share of each partition in the fused vector, (B, P): padding has 0, each row sums to 1.
+
+    The mean over queries is taken on the attention weights, before they meet the values: the same sum, less work.
+
+    Args:
+        query: (B, P, d), divided by sqrt(d).
+        key: (B, P, d).
+        mask: (B, P) bool, True where there is a partition; at least one in each row.
+    """
+    padding = torch.where(mask, 0.0, -math.inf).to(query.dtype).unsqueeze(1)
+    attention = torch.softmax(torch.baddbmm(padding, query, key.transpose(1, 2)), dim=-1)
+    counts = mask / mask.sum(dim=1, keepdim=True)
+    return torch.bmm(counts.to(attention.dtype).unsqueeze(1), attention).squeeze(1)
 
 
 def _by_length(mask: Tensor) -> Iterator[tuple[Tensor, int]]:
-    """Rows of `mask` (B, P) whose first True is among their last 1, then 2, 4, ...: their numbers, and that length.
+    """Rows of `mask` (M, P) whose first True is among their last 1, then 4, 16, ...: their numbers, and that length.
 
-    Rows without a True are in none.
+    Rows without a True are in none. A small mask is not worth several passes: all its rows come at once.
     """
     width = mask.shape[1]
     if not width:
         return
     length = (width - mask.int().argmax(dim=1)) * mask.any(dim=1)
-    shorter, size = 0, 1
+    shorter, size = 0, width if mask.numel() <= SMALL else 1
     while shorter < width:
         rows = ((length > shorter) & (length <= size)).nonzero().squeeze(1)
         if len(rows):
             yield rows, min(size, width)
-        shorter, size = size, 2 * size
+        shorter, size = size, 4 * size
 
 
 class MeanPooling(nn.Module):
@@ -74,13 +92,10 @@ class MeanPooling(nn.Module):
         self.value = nn.Linear(in_features, out_features, bias=False)
         self.nothing = nn.Parameter(torch.zeros(out_features))
 
-    def weights(self, memory: Tensor, mask: Tensor) -> Tensor:
-        """Share of each partition in the fused vector, (B, P)."""
-        return mask / mask.sum(dim=1, keepdim=True).clamp(min=1)
-
-    def forward(self, memory: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, vectors: Tensor, memories: Tensor, mask: Tensor) -> Tensor:
         """As in `SelfAttentionPooling`."""
-        pooled = (self.weights(memory, mask).unsqueeze(1) @ memory).squeeze(1)
+        count = mask.sum(dim=1)
+        pooled = sum_rows(vectors, memories[mask], count) / count.clamp(min=1).unsqueeze(1)
         return torch.where(mask.any(dim=1, keepdim=True), self.value(pooled), self.nothing)
 
 

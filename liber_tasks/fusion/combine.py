@@ -53,11 +53,21 @@ class LiberModel(nn.Module):
         self.register_buffer("dense_mean", torch.zeros(dense_size))
         self.register_buffer("dense_scale", torch.ones(dense_size))  # 1 / standard deviation in training
 
+    def fused(self, vectors: Tensor, memories: Tensor, mask: Tensor) -> Tensor:
+        """Each memory's fused vector (M, f), r of Eq. 7, by a model that reads vectors; arguments as in `Batch`.
+
+        It depends on weights and partitions alone: who keeps it gives it back as `Batch.fused`, and nothing is fused.
+        """
+        return self.fusion(vectors * self.scale, memories, mask)  # type: ignore[misc, no-any-return]
+
     def extra(self, batch: Batch) -> Tensor | None:
         """Further features (B, E); None when the options ask for none."""
         parts = []
         if self.fusion is not None:
-            parts.append(take(self.fusion(batch.memories * self.scale, batch.memories_mask), batch.memory_of))
+            fused = batch.fused
+            if fused is None:
+                fused = self.fused(batch.vectors, batch.memories, batch.memories_mask)
+            parts.append(take(fused, batch.memory_of))
         if self.target is not None:
             parts.append(self.target(batch.candidate, batch.profile, batch.profile_mask))
         if len(self.dense_mean):

@@ -32,6 +32,7 @@ class ModelConfig:
     embedding_size: int = 32
     hidden: tuple[int, ...] = (200, 80)
     dropout: float = 0.0
+    fused_size: int | None = None  # f, length of a fused vector; None: embedding_size
     format: int = FORMAT
 
     def __post_init__(self) -> None:
@@ -97,9 +98,8 @@ def build(config: ModelConfig, vocabulary: Vocabulary) -> LiberModel:
         start_as(wide, bare.state_dict())
         return wide
 
-    return LiberModel(
-        extended, config.options, config.vector_size, config.profile_size, len(config.dense), config.embedding_size
-    )
+    fused_size = config.fused_size or config.embedding_size
+    return LiberModel(extended, config.options, config.vector_size, config.profile_size, len(config.dense), fused_size)
 
 
 @torch.no_grad()

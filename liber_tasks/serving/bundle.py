@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from liber_tasks.fusion.model import ModelConfig
 from liber_tasks.serving.past import NEW_USER, UserPast, behaviors_read, nothing, reads_partitions
 
 USERS, BUNDLE = "users.json", "bundle.npz"
+KEPT = 10_000  # pasts, the least recently used leave
 SINCE = datetime(2000, 1, 1, tzinfo=UTC)  # times are microseconds from here
 
 
@@ -28,6 +30,7 @@ class Bundle:
 
     def __init__(self, users: dict[str, int], arrays: dict[str, np.ndarray], config: ModelConfig) -> None:
         self._users, self._arrays, self._config = users, arrays, config
+        self._cut = lru_cache(KEPT)(self._read)  # the same past is the same object, beside which its fused vector is
 
     @classmethod
     def load(cls, folder: Path, config: ModelConfig) -> "Bundle":
@@ -47,17 +50,25 @@ class Bundle:
         return {}
 
     def _past(self, user: str, at: datetime) -> UserPast:
-        number, size = self._users.get(user), self._config.vector_size
+        number = self._users.get(user)
         if number is None:
-            return nothing(NEW_USER, size)
+            return nothing(NEW_USER, self._config.vector_size)
         moment, of = (at - SINCE) // timedelta(microseconds=1), self._arrays
         start, end = of["events"][number : number + 2]
-        until = start + np.searchsorted(of["time"][start:end], moment, side="left")
-        item, response = of["item"][start:until].astype(np.int64), of["response"][start:until].astype(np.int64)
+        until = np.searchsorted(of["time"][start:end], moment, side="left")
         first, last = of["vectors"][number : number + 2]
-        last = first + np.searchsorted(of["vector_at"][first:last], moment, side="left")
+        vectors = np.searchsorted(of["vector_at"][first:last], moment, side="left")
         opened, closed = of["partitions"][number : number + 2]
-        closed = opened + np.searchsorted(of["sealed_at"][opened:closed], moment, side="left")
+        partitions = np.searchsorted(of["sealed_at"][opened:closed], moment, side="left")
+        return self._cut(number, int(until), int(vectors), int(partitions))
+
+    def _read(self, number: int, until: int, vectors: int, partitions: int) -> UserPast:
+        """The past of a user's first behaviours, vectors and partitions, so many of each."""
+        of = self._arrays
+        start, end = of["events"][number : number + 2]
+        item, response = (of[name][start : start + until].astype(np.int64) for name in ("item", "response"))
+        first, opened = of["vectors"][number], of["partitions"][number]
+        closed = opened + partitions
         opened = max(opened, closed - (self._config.max_partitions if reads_partitions(self._config) else 0))
         partition = of["partition"][start:end]
         inside = np.flatnonzero((partition >= opened) & (partition < closed))
@@ -66,7 +77,7 @@ class Bundle:
             known=True,
             item=item[-behaviors_read(self._config) :],
             response=response[-behaviors_read(self._config) :],
-            vectors=of["vector"][first:last].astype(np.float32),
+            vectors=of["vector"][first : first + vectors].astype(np.float32),
             partitions=int(closed - opened),
             partition_item=of["item"][start + inside].astype(np.int64),
             partition_response=of["response"][start + inside].astype(np.int64),

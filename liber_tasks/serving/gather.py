@@ -1,6 +1,6 @@
 """From rows and pasts to a batch, as training builds it. Travels with the model."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,16 +38,28 @@ class Pairs:
         return Pairs(*(getattr(self, name)[start:end] for name in self.__dataclass_fields__))
 
 
-def gather(config: ModelConfig, catalogue: Catalogue, pasts: Sequence[UserPast], pairs: Pairs) -> Batch:
-    """The pairs as tensors; what the model does not read is empty."""
+def gather(
+    config: ModelConfig,
+    catalogue: Catalogue,
+    pasts: Sequence[UserPast],
+    pairs: Pairs,
+    fuse: Callable[[Sequence[UserPast]], torch.Tensor] | None = None,
+) -> Batch:
+    """The pairs as tensors; what the model does not read is empty.
+
+    Args:
+        config, catalogue: of the model.
+        pasts: of users.
+        pairs: of them.
+        fuse: the fused vectors of some of the pasts, (M, f), in place of their memories; None: the model fuses.
+    """
     used, past_of = np.unique(pairs.past, return_inverse=True)
     pasts = [pasts[number] for number in used]
     item, history = _joined([past.item for past in pasts], config.max_history)
     response, _ = _joined([past.response for past in pasts], config.max_history)
     entries, entry = np.unique(item * RESPONSES + response, return_inverse=True)
     place, real = _positions(history[past_of])
-    vectors, memory = _vectors(config, pasts)
-    kept, has_vector = _positions(memory)
+    vectors, memory, has_vector = memories(config, [] if fuse else pasts)
     closed, partitioned = _closed(config, pasts)
     partition_item, partition_response, partition = partitioned
     count = int(sum(past.partitions for past in pasts))
@@ -73,14 +85,24 @@ def gather(config: ModelConfig, catalogue: Catalogue, pasts: Sequence[UserPast],
         "entry_genres": catalogue.genres[entries // RESPONSES],
         "entry_response": entries % RESPONSES,
         "memory_of": past_of,
-        "memories": vectors[kept] * has_vector[..., None],
+        "vectors": vectors,
+        "memories": memory,
         "memories_mask": has_vector,
         "dense": numbers,
         "candidate": catalogue.target[pairs.row],
         "profile": short.mean[sealed] * is_closed[..., None, None],
         "profile_mask": short.some[sealed] & is_closed[..., None],
     }
-    return Batch(**{name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()})
+    tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+    return Batch(**tensors, fused=fuse(pasts) if fuse else None)
+
+
+def memories(config: ModelConfig, pasts: Sequence[UserPast]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`Batch.vectors`, `Batch.memories` and `Batch.memories_mask` of pasts."""
+    lengths = [len(past.vectors) if config.reads_vectors else 0 for past in pasts]
+    nothing = np.zeros((0, config.vector_size), dtype=np.float32)
+    mine = [past.vectors for past, length in zip(pasts, lengths, strict=True) if length]
+    return np.concatenate([nothing, *mine]), *_positions(_ranges(lengths, config.max_partitions))
 
 
 def _joined(parts: Sequence[np.ndarray], at_most: int) -> tuple[np.ndarray, np.ndarray]:
@@ -102,14 +124,6 @@ def _positions(ranges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     position = end - longest + np.arange(longest)
     real = position >= start
     return np.where(real, position, 0), real
-
-
-def _vectors(config: ModelConfig, pasts: Sequence[UserPast]) -> tuple[np.ndarray, np.ndarray]:
-    """All vectors, (V, d) float32, and the range of each past's latest."""
-    lengths = [len(past.vectors) if config.reads_vectors else 0 for past in pasts]
-    nothing = np.zeros((0, config.vector_size), dtype=np.float32)
-    mine = [past.vectors for past, length in zip(pasts, lengths, strict=True) if length]
-    return np.concatenate([nothing, *mine]), _ranges(lengths, config.max_partitions)
 
 
 def _closed(

@@ -16,9 +16,9 @@ from liber_tasks.serving.inputs import Rows, as_list, numbers
 NEW_USER = (0, 0, 0, 0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class UserPast:
-    """Behaviours, vectors and closed partitions strictly before a moment, oldest first.
+    """Behaviours, vectors and closed partitions strictly before a moment, oldest first. Each is itself and no other.
 
     Attributes:
         user: row of `Batch.user`.

@@ -21,6 +21,7 @@ from liber_tasks.errors import InputError, LiberError, ServiceUnavailable
 from liber_tasks.fusion.model import ModelConfig, build
 from liber_tasks.serving.bundle import BUNDLE, Bundle
 from liber_tasks.serving.catalogue import Catalogue, Versions
+from liber_tasks.serving.fused import FusedVectors
 from liber_tasks.serving.gather import Pairs, gather
 from liber_tasks.serving.inputs import Rows, as_list, read
 from liber_tasks.serving.past import Source, UserPast, from_row
@@ -40,6 +41,7 @@ class ClickModel(PythonModel):
         self.model = build(self.config, self.catalogue.vocabulary)
         self.model.load_state_dict(load_file(folder / "model.safetensors"))
         self.model.eval()
+        self.fuse = FusedVectors(self.model, self.config) if self.config.reads_vectors else None
 
     @cached_property
     def source(self) -> Source:
@@ -76,7 +78,7 @@ class ClickModel(PythonModel):
 
     def _score(self, pasts: list[UserPast], pairs: Pairs) -> np.ndarray:
         with torch.inference_mode():
-            logits = self.model(gather(self.config, self.catalogue, pasts, pairs)).logits
+            logits = self.model(gather(self.config, self.catalogue, pasts, pairs, self.fuse)).logits
         return torch.sigmoid(logits).double().numpy()
 
     def _pasts(self, rows: Rows) -> tuple[list[UserPast], np.ndarray]:

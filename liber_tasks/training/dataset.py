@@ -102,6 +102,7 @@ class Dataset:
             embedding_size=training.embedding_size,
             hidden=training.hidden,
             dropout=training.dropout,
+            fused_size=training.fused_size,
         )
         return replace(config, vector_size=self.vectors.shape[1]) if config.reads_vectors else config
 
@@ -121,7 +122,8 @@ class Dataset:
         entry, entries = _distinct(torch.stack(codes), len(self.items) * RESPONSES)
         entry_row = entries // RESPONSES
         ranges, memory_of = _distinct_ranges(self.memory[rows] if config.reads_vectors else self.memory[rows] * 0)
-        kept, mask = _positions(ranges)
+        memories, mask = _positions(ranges)
+        kept, memories[mask] = torch.unique(memories[mask], return_inverse=True)
         closed, sealed = _positions(self.closed[rows] if config.profile_size else self.closed[rows] * 0)
         columns = [self.dense_names.index(name) for name in config.dense]
         item = self.item[rows]
@@ -135,7 +137,8 @@ class Dataset:
             entry_genres=self.genres[entry_row],
             entry_response=entries % RESPONSES,
             memory_of=memory_of,
-            memories=self.vectors[kept] * mask.unsqueeze(-1),
+            vectors=self.vectors[kept],
+            memories=memories,
             memories_mask=mask,
             dense=self.dense[rows][:, columns],
             candidate=self.target[item] if config.profile_size else self.target[item, :0],

@@ -36,6 +36,7 @@ _RULES: Mapping[str, tuple[type, Callable[[Any], bool], str]] = {
     "dropout": (float, *_SHARE),
     "id_dropout": (float, *_SHARE),
     "weight_decay": (float, lambda value: value >= 0, "0 or more"),
+    "fused_size": (int, *_POSITIVE),
 }
 
 

@@ -9,7 +9,7 @@ from liber_tasks.fusion.model import ModelConfig
 USERS, ITEMS, GENRES, LUSTRA, VECTOR = 5, 7, 4, 3, 6
 DENSE, TEXT, PROFILES = 2, 3, 2  # F, v, Q of Batch
 ENTRIES = 9
-MEMORIES = 4  # M
+MEMORIES, VECTORS = 4, 8  # M, V
 SIZES = Sizes(user=(USERS + 1, 8, 3, 3), items=ITEMS + 1, lustra=LUSTRA + 1, genres=GENRES)
 
 
@@ -63,7 +63,8 @@ def random_batch(rows: int = 6, history: int = 5, partitions: int = 3, seed: int
         entry_genres=genres[rows:],
         entry_response=torch.randint(0, 6, (ENTRIES,), generator=g),
         memory_of=torch.linspace(0, MEMORIES - 1, rows).round().long(),
-        memories=torch.randn(MEMORIES, partitions, VECTOR, generator=g) * mask.unsqueeze(-1),
+        vectors=torch.randn(VECTORS, VECTOR, generator=g),
+        memories=torch.randint(0, VECTORS, (MEMORIES, partitions), generator=g),
         memories_mask=mask,
         dense=torch.randn(rows, DENSE, generator=g),
         candidate=torch.randn(rows, TEXT, generator=g),

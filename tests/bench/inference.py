@@ -3,7 +3,12 @@
 MovieLens-100K with made-up vectors and untrained weights: they take as long as real ones. Both models are timed in
 turns within one process, on one thread (`liber_tasks.evaluation.speed`, as `liber evaluate table7`); the samples are
 test rows, each with a partition vector where there are enough. `ratios` are those of the model alone, on gathered
-batches; with the gathering of the batch from memory, and in ranking requests, they are in `figures`.
+batches, with each distinct memory fused in the call, or all of them fused before it, as a service keeps them; with the
+gathering of the batch from memory, and in ranking requests, they are in `figures`.
+
+Run it with MALLOC_TRIM_THRESHOLD_=4000000000 MALLOC_MMAP_THRESHOLD_=4000000000: otherwise glibc may give memory back to
+the kernel after each batch and fault it in again with the next, or not, as a process happens to lay out its heap. That
+makes a DIN up to three times slower, and a ratio anything.
 """
 
 import os
@@ -49,5 +54,6 @@ def measure(size: int = 41) -> tuple[dict[str, Any], dict[str, Any]]:
             "ratio": round(each.ratio, 3),
             "quartiles": [round(each.ratio_low, 3), round(each.ratio_high, 3)],
         }
-    ratios = {f"liber_over_base_{each.backbone}": round(each.ratio, 3) for each in found if each.what == "model"}
+    kinds = {"model": "liber_over_base", "model, fused before": "liber_fused_before_over_base"}
+    ratios = {f"{kinds[each.what]}_{each.backbone}": round(each.ratio, 3) for each in found if each.what in kinds}
     return ratios, figures

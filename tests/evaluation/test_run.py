@@ -16,6 +16,7 @@ from liber_tasks.evaluation.cells import Cell
 from liber_tasks.evaluation.report import Report
 from liber_tasks.evaluation.run import run, run_table7
 from liber_tasks.evaluation.samples import Samples
+from liber_tasks.evaluation.speed import WHATS
 from liber_tasks.evaluation.studies import Arm
 from liber_tasks.learning import with_version
 from liber_tasks.training.dataset import Dataset
@@ -172,7 +173,7 @@ def test_table7_times_every_backbone_and_reports_it(engine: Engine, tracked: Set
     fill(engine)
     report = run_table7(engine, tracked, backbones=("din", "deepfm"), rounds=2, training=lambda _: SMALL, out=tmp_path)
     assert [(each.backbone, each.what) for each in report.speeds] == [
-        (backbone, what) for backbone in ("din", "deepfm") for what in ("model", "model and batch", "model, ranking")
+        (backbone, what) for backbone in ("din", "deepfm") for what in WHATS
     ]
     assert report.verdict[0].startswith("Time with LIBER by time without, model alone: din ")
     assert (tmp_path / "table7.svg").exists()

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from liber_tasks.evaluation import speed
-from liber_tasks.evaluation.speed import WARM_UP, measure
+from liber_tasks.evaluation.speed import WARM_UP, WHATS, measure
+from liber_tasks.fusion.model import build
 from liber_tasks.training.dataset import Dataset
 from liber_tasks.training.parts import TEST
 from tests.training.data import SMALL
@@ -15,7 +16,7 @@ def test_each_backbone_has_a_row_for_each_way_of_timing(dataset: Dataset) -> Non
     threads = torch.get_num_threads()
     found = measure(dataset, ("din", "dcnv2"), lambda _: SMALL, rounds=3, progress=lambda done, *_: told.append(done))
     assert [(each.backbone, each.what) for each in found] == [
-        (backbone, what) for backbone in ("din", "dcnv2") for what in ("model", "model and batch", "model, ranking")
+        (backbone, what) for backbone in ("din", "dcnv2") for what in WHATS
     ]
     assert told == [0, 1, 2]
     assert torch.get_num_threads() == threads
@@ -54,3 +55,15 @@ def test_a_ranking_request_repeats_one_sample_for_all_its_candidates(monkeypatch
     monkeypatch.setattr(speed, "CANDIDATES", 4)
     found = speed._ranking(torch.arange(10) * 7)
     assert found.tolist() == [0] * 4 + [28] * 4 + [63] * 2
+
+
+def test_fused_before_the_model_fuses_nothing(dataset: Dataset) -> None:
+    config = dataset.config("dcn", ("pooled",), SMALL)
+    model = build(config, dataset.vocabulary).eval()
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+    batch = dataset.batch(dataset.rows(TEST), config)
+    fused = speed._fused(model, config, batch)
+    torch.testing.assert_close(model(fused).logits, model(batch).logits, rtol=0, atol=0)
+    model.fusion = torch.nn.Identity()  # takes one argument: fusing would fail
+    assert model(fused).logits.isfinite().all()

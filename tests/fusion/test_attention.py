@@ -1,11 +1,13 @@
 """Attention over partitions against its formulas, one user at a time."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liber_tasks.fusion.attention import MeanPooling, SelfAttentionPooling, TargetAttention
+from liber_tasks.fusion import attention
+from liber_tasks.fusion.attention import MeanPooling, SelfAttentionPooling, TargetAttention, shares
 
 
 def _layer(seed: int = 0, d_in: int = 5, d: int = 3) -> SelfAttentionPooling:
@@ -15,10 +17,12 @@ def _layer(seed: int = 0, d_in: int = 5, d: int = 3) -> SelfAttentionPooling:
     return layer
 
 
-def _memory(counts: list[int], padded_to: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+def _memory(counts: list[int], padded_to: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Vectors, which of them each memory holds, and which places hold one; memories share vectors."""
     generator = torch.Generator().manual_seed(seed)
     mask = torch.arange(padded_to) >= padded_to - torch.tensor(counts).unsqueeze(1)
-    return 2 * torch.randn(len(counts), padded_to, 5, generator=generator), mask
+    memories = torch.randint(0, 7, mask.shape, generator=generator)
+    return 2 * torch.randn(7, 5, generator=generator), memories, mask
 
 
 def _slow(layer: SelfAttentionPooling, vectors: np.ndarray) -> np.ndarray:
@@ -34,32 +38,40 @@ def _slow(layer: SelfAttentionPooling, vectors: np.ndarray) -> np.ndarray:
 
 
 @settings(max_examples=40, deadline=None)
-@given(counts=st.lists(st.integers(0, 6), min_size=1, max_size=6), spare=st.integers(0, 3), seed=st.integers(0, 1000))
-def test_pooling_is_eq_5_and_6_over_real_partitions_only(counts: list[int], spare: int, seed: int) -> None:
-    layer, (memory, mask) = _layer(seed), _memory(counts, max(counts) + spare, seed)
-    expected = [_slow(layer, row[real].double().numpy()) for row, real in zip(memory, mask, strict=True)]
-    np.testing.assert_allclose(layer(memory, mask).detach().numpy(), expected, rtol=1e-4, atol=1e-5)
+@given(
+    counts=st.lists(st.integers(0, 6), min_size=1, max_size=6),
+    spare=st.integers(0, 3),
+    seed=st.integers(0, 1000),
+    small=st.sampled_from([0, attention.SMALL]),
+)
+def test_pooling_is_eq_5_and_6_over_real_partitions_only(counts: list[int], spare: int, seed: int, small: int) -> None:
+    layer, (vectors, memories, mask) = _layer(seed), _memory(counts, max(counts) + spare, seed)
+    expected = [_slow(layer, vectors[row[real]].double().numpy()) for row, real in zip(memories, mask, strict=True)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(attention, "SMALL", small)
+        found = layer(vectors, memories, mask).detach().numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_weights_are_a_distribution_over_real_partitions() -> None:
-    memory, mask = _memory([0, 1, 3], 4)
-    weights = _layer().weights(memory, mask)
-    torch.testing.assert_close(weights.sum(dim=1), torch.tensor([0.0, 1.0, 1.0]))
-    assert weights[~mask].eq(0).all()
+def test_shares_are_a_distribution_over_real_partitions() -> None:
+    layer, (vectors, memories, mask) = _layer(), _memory([1, 3], 4)
+    found = shares(layer.query(vectors)[memories], layer.key(vectors)[memories], mask)
+    torch.testing.assert_close(found.sum(dim=1), torch.ones(2))
+    assert found[~mask].eq(0).all()
 
 
 def test_a_user_without_partitions_gets_a_learned_vector() -> None:
-    layer, (memory, mask) = _layer(), _memory([0, 2], 3)
-    torch.testing.assert_close(layer(memory, mask)[0], layer.nothing)
-    torch.testing.assert_close(layer(memory[:1, :0], mask[:1, :0])[0], layer.nothing)
-    layer(memory, mask).sum().backward()
+    layer, (vectors, memories, mask) = _layer(), _memory([0, 2], 3)
+    torch.testing.assert_close(layer(vectors, memories, mask)[0], layer.nothing)
+    torch.testing.assert_close(layer(vectors[:0], memories[:1, :0], mask[:1, :0])[0], layer.nothing)
+    layer(vectors, memories, mask).sum().backward()
     assert layer.nothing.grad is not None
     assert layer.nothing.grad.eq(1).all()
 
 
 def test_gradients_are_finite_and_reach_every_weight_with_users_of_every_kind() -> None:
-    layer, (memory, mask) = _layer(), _memory([0, 1, 4, 0, 2], 4)
-    layer(memory, mask).square().sum().backward()
+    layer, (vectors, memories, mask) = _layer(), _memory([0, 1, 4, 0, 2], 4)
+    layer(vectors, memories, mask).square().sum().backward()
     for name, parameter in layer.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
@@ -67,18 +79,19 @@ def test_gradients_are_finite_and_reach_every_weight_with_users_of_every_kind() 
 
 
 def test_the_order_of_partitions_does_not_matter() -> None:
-    layer, (memory, mask) = _layer(), _memory([4], 4)
-    torch.testing.assert_close(layer(memory.flip(1), mask), layer(memory, mask))
+    layer, (vectors, memories, mask) = _layer(), _memory([4], 4)
+    torch.testing.assert_close(layer(vectors, memories.flip(1), mask), layer(vectors, memories, mask))
 
 
 def test_the_mean_is_that_of_real_partitions_projected() -> None:
     torch.manual_seed(0)
-    layer, (memory, mask) = MeanPooling(5, 3), _memory([0, 1, 3], 4)
+    layer, (vectors, memories, mask) = MeanPooling(5, 3), _memory([0, 1, 3], 4)
     torch.nn.init.normal_(layer.nothing)
-    pooled = layer(memory, mask)
+    pooled = layer(vectors, memories, mask)
     torch.testing.assert_close(pooled[0], layer.nothing)
     for row in (1, 2):
-        torch.testing.assert_close(pooled[row], layer.value.weight @ memory[row][mask[row]].mean(dim=0))
+        torch.testing.assert_close(pooled[row], layer.value.weight @ vectors[memories[row][mask[row]]].mean(dim=0))
+    torch.testing.assert_close(layer(vectors[:0], memories[:1, :0], mask[:1, :0])[0], layer.nothing)
 
 
 def _target(seed: int = 0, v: int = 5, d: int = 3) -> TargetAttention:

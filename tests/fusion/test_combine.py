@@ -4,11 +4,12 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
+from liber_tasks.backbones.batch import Batch
 from liber_tasks.fusion.combine import LiberModel
 from liber_tasks.fusion.model import build
 from liber_tasks.fusion.options import DENSE as OF_DENSE
 from liber_tasks.fusion.options import GENRE, MEAN, OPTIONS, POOLED
-from tests.backbones.batches import DENSE, TEXT, VECTOR, config, random_batch, select, vocabulary
+from tests.backbones.batches import DENSE, MEMORIES, TEXT, VECTOR, config, random_batch, select, vocabulary
 
 EVERY = tuple(name for name in OPTIONS if name != MEAN)  # the two poolings exclude each other
 DENSE_NAMES = tuple(f"{GENRE}.{n}" for n in range(DENSE))
@@ -22,6 +23,10 @@ def _model(*options: str, seed: int = 3) -> LiberModel:
 
 def _models(*options: str) -> tuple[LiberModel, LiberModel]:
     return _model(), _model(*(options or (POOLED,)))
+
+
+def _fused(model: LiberModel, batch: Batch) -> torch.Tensor:
+    return model.fused(batch.vectors, batch.memories, batch.memories_mask)
 
 
 each_option = pytest.mark.parametrize("options", [(name,) for name in OPTIONS] + [EVERY], ids="+".join)
@@ -52,15 +57,28 @@ def test_the_fused_vector_is_one_more_input_of_the_mlp() -> None:
     seen: list[torch.Tensor] = []
     liber.backbone.mlp.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))  # type: ignore[attr-defined]
     liber(batch)
-    fused = liber.fusion(batch.memories, batch.memories_mask)  # type: ignore[misc]
-    torch.testing.assert_close(seen[0][:, -4:], fused[batch.memory_of])
+    torch.testing.assert_close(seen[0][:, -4:], _fused(liber, batch)[batch.memory_of])
+
+
+@pytest.mark.parametrize("options", [(POOLED,), (MEAN,), EVERY], ids="+".join)
+def test_memories_that_were_fused_before_score_the_same(options: tuple[str, ...]) -> None:
+    _, liber = _models(*options)
+    for parameter in liber.parameters():
+        torch.nn.init.normal_(parameter)
+    liber.scale.fill_(3.0)
+    batch = random_batch()
+    nothing = torch.zeros(MEMORIES, 0, dtype=torch.int64)
+    fused = replace(batch, fused=_fused(liber, batch), vectors=batch.vectors[:0], memories=nothing,
+                    memories_mask=nothing.bool())  # fmt: skip
+    torch.testing.assert_close(liber(fused).logits, liber(batch).logits, rtol=0, atol=0)
+    torch.testing.assert_close(liber(select(fused, [4, 1])).logits, liber(batch).logits[[4, 1]], rtol=1e-5, atol=1e-6)
 
 
 def test_memory_changes_the_score_once_its_columns_have_weight() -> None:
     _, liber = _models()
     torch.nn.init.normal_(liber.backbone.mlp.hidden[0].weight)  # type: ignore[attr-defined]
     batch = random_batch()
-    moved = replace(batch, memories=2 * batch.memories)
+    moved = replace(batch, vectors=2 * batch.vectors)
     changed = (liber(moved).logits - liber(batch).logits).abs() > 1e-7
     assert changed.tolist() == batch.memories_mask[batch.memory_of].any(dim=1).tolist()
 

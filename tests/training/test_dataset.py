@@ -63,7 +63,7 @@ def test_samples_histories_and_memories_are_those_of_the_tables(engine: Engine, 
         assert [(int(batch.entry_item[e]), int(batch.entry_response[e])) for e in seen] == expected
         sealed = [v.vector for v in vectors if v.user_key == sample.user_key and v.sealed_at < sample.event_time][-2:]
         memory, mask = batch.memories[batch.memory_of[row]], batch.memories_mask[batch.memory_of[row]]
-        np.testing.assert_allclose(memory[mask].numpy().reshape(-1, DIMENSION),
+        np.testing.assert_allclose(batch.vectors[memory[mask]].numpy().reshape(-1, DIMENSION),
                                    np.array(sealed, dtype=np.float32).reshape(-1, DIMENSION))  # fmt: skip
         closed = [p for p in partitions if p.user_key == sample.user_key and p.sealed_at < sample.event_time][-2:]
         assert batch.profile_mask[row].any(dim=1).sum() == len(closed)
@@ -75,7 +75,7 @@ def test_samples_histories_and_memories_are_those_of_the_tables(engine: Engine, 
         assert dataset.label[row] == (sample.rating > 3)
         assert (dataset.part[row] == TEST) == (sample.event_time >= dataset.cut)
     assert batch.memories_mask.any()
-    assert batch.memories[~batch.memories_mask].eq(0).all()
+    assert len(batch.vectors.unique(dim=0)) == len(batch.vectors) < batch.memories_mask.sum()
     assert len(dataset.memory.unique(dim=0)) == len(batch.memories) < len(batch)
     assert batch.profile[~batch.profile_mask].eq(0).all()
 
@@ -131,7 +131,8 @@ def test_without_vectors_every_memory_is_empty(engine: Engine, settings: Setting
     dataset = load(engine, settings)
     assert dataset.version is None
     assert not dataset.with_vector(dataset.rows(FIT, VALIDATION, TEST)).any()
-    assert dataset.batch(torch.arange(3), dataset.config("din", ("pooled",), SMALL)).memories.shape == (1, 0, 0)
+    batch = dataset.batch(torch.arange(3), dataset.config("din", ("pooled",), SMALL))
+    assert (batch.memories.shape, batch.vectors.shape) == ((1, 0), (0, 0))
 
 
 def test_an_option_without_its_text_vectors_says_what_to_do(engine: Engine, settings: Settings) -> None:
