@@ -14,11 +14,11 @@ from sqlalchemy import Engine
 from liber_tasks.config import Settings
 from liber_tasks.db import database_errors, query
 from liber_tasks.errors import InputError, ServiceUnavailable
-from liber_tasks.interest.backlog import Backlog, Partition, UserWork
+from liber_tasks.interest.backlog import Backlog, Partition, PartitionCall, UserWork
 from liber_tasks.interest.behavior import Behavior
 from liber_tasks.interest.llm import CallFailed, CallPoison, LlmClient
 from liber_tasks.interest.loop import FAILURES_IN_A_ROW
-from liber_tasks.interest.prompts import KINDS, Call, Kind, knowledge_version
+from liber_tasks.interest.prompts import KINDS, Kind, knowledge_version
 from liber_tasks.interest.server.answers import Answer
 from liber_tasks.interest.server.length import fitted
 from liber_tasks.interest.study.efficiency_report import (
@@ -180,7 +180,7 @@ class Questions:
         self._progress = progress
         self._done = self._failures = 0
         self._queue: list[str] = []  # prompts, the last one is next
-        self._open: dict[str, list[tuple[Name, Call]]] = {}  # queued or in flight
+        self._open: dict[str, list[tuple[Name, PartitionCall]]] = {}  # queued or in flight
         self._known: dict[str, Outcome] = {}
         for name in backlogs:
             self._draw(name)
@@ -210,7 +210,7 @@ class Questions:
         call = self._open[whole][0][1]
         try:
             prompt, left_out = await fitted(
-                lambda prompt: llm.excess(prompt, call.max_tokens), call.shortened, call.behaviors
+                lambda prompt: llm.excess(prompt, call.max_tokens), call.shortened, call.parts
             )
             answer = await llm.complete(prompt, call.max_tokens)
         except CallPoison:
@@ -233,8 +233,8 @@ class Questions:
         for name, call in self._open.pop(prompt):
             self._count(name, call, outcome.answer)
 
-    def _count(self, name: Name, call: Call, answer: Answer | None) -> None:
-        self.outcomes[name, call.kind, call.user_key].append(self._known[call.prompt])
+    def _count(self, name: Name, call: PartitionCall, answer: Answer | None) -> None:
+        self.outcomes[name, call.kind, call.place.user_key].append(self._known[call.prompt])
         self._done += 1
         self._progress(self._done, self._total, "calls measured")
         if answer is None:
