@@ -85,8 +85,10 @@ class Settings(BaseSettings):
     summary_prompt: str | None = Field(None, description="prompts:/NAME/VERSION or @ALIAS in MLflow; empty: installed")
     shift_prompt: str | None = Field(None, description="likewise")
     item_prompt: str | None = Field(None, description="likewise")
-    history_style: Literal["grounded", "titles"] = Field(
-        "grounded", description="titles: items and responses, as in the paper; grounded: with facts computed from them"
+    history_style: Literal["grounded", "titles", "described"] = Field(
+        "grounded",
+        description="titles: items and responses, as in the paper; grounded: with facts computed from them; described: "
+        "also with what the LLM said about the items",
     )
     learn_variant: Literal["full", "no_shift", "no_partition"] = Field(
         "full", description="no_partition: the newest `learn_length` behaviours in place of the partition"

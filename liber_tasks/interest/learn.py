@@ -109,6 +109,7 @@ def learn(
     budget = Budget(max_calls, max_tokens, max_seconds)
     done: Counter[str] = Counter()
     with database_errors():
+        inputs.check_described(engine, knowledge)
         if users is None:
             keys = inputs.users_in_order(engine, settings.learn_order, max_users, shard or Shard())
         else:

@@ -14,7 +14,7 @@ from liber_tasks.errors import InputError
 from liber_tasks.interest.wording.domain import Domain, domain, pack
 
 Kind = Literal["summary", "shift", "item"]
-Style = Literal["grounded", "titles"]
+Style = Literal["grounded", "titles", "described"]
 Variant = Literal["full", "no_shift", "no_partition"]
 KINDS: tuple[Kind, ...] = ("summary", "shift")  # of a partition
 TITLE_CHARACTERS = 100
@@ -78,6 +78,7 @@ class Knowledge:
         variant: of the paper's ablation (sections 4.4 and 4.6).
         length: behaviours a prompt of variant no_partition shows.
         guided: output by a JSON schema where the server offers it.
+        items: version of the texts about items that a summary's prompt shows, of style described; else None.
     """
 
     model: str
@@ -88,6 +89,7 @@ class Knowledge:
     variant: Variant = "full"
     length: int | None = None
     guided: bool = True
+    items: str | None = None
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -102,13 +104,13 @@ class Knowledge:
             "guided": self.guided,
             "wording": WORDING,
             "summary_origin": self.summary_origin,
-        }
+        } | ({} if self.items is None else {"items": self.items})
 
     @property
     def summary_origin(self) -> str:
         """Digest of what shapes a summary: versions with equal ones ask the same, so they share the answers."""
         shaping = [self.model, self.templates["summary"].version, self.domain.digest, self.max_tokens["summary"],
-                   self.style, self.length, self.guided, WORDING]  # fmt: skip
+                   self.style, self.length, self.guided, WORDING, *filter(None, [self.items])]  # fmt: skip
         return digest(as_json(shaping))[:16]
 
     @property
@@ -155,7 +157,14 @@ def knowledge_version(settings: Settings) -> Knowledge:
         variant=settings.learn_variant,
         length=settings.learn_length if settings.learn_variant == "no_partition" else None,
         guided=settings.llm_guided,
+        items=_items(settings) if settings.history_style == "described" else None,
     )
+
+
+def _items(settings: Settings) -> str:
+    from liber_tasks.interest.item_prompt import item_knowledge  # which words prompts with what is here
+
+    return settings.item_knowledge_version or item_knowledge(settings).version
 
 
 def knowledge_of(model: str, parameters: Mapping[str, Any], recipe: Mapping[str, Any]) -> Knowledge:
@@ -173,6 +182,7 @@ def knowledge_of(model: str, parameters: Mapping[str, Any], recipe: Mapping[str,
         variant=parameters["variant"],
         length=parameters["length"],
         guided=parameters["guided"],
+        items=parameters.get("items"),
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
+from typing import Any
 
 from sqlalchemy import Engine
 
@@ -88,7 +89,7 @@ def efficiency(
     knowledge = knowledge_version(settings)
     variants = variants_of(knowledge)
     with database_errors():
-        totals, sample = _read(engine, users, seed)
+        totals, sample = _read(engine, users, seed, knowledge.items)
     if not sample:
         raise InputError("No user has two sealed partitions, so there is nothing to compare: ingest more and seal.")
     backlogs: dict[Name, Backlog] = {each.name: Backlog(each.knowledge) for each in variants if each.name != "no_shift"}
@@ -131,16 +132,19 @@ def efficiency(
     )
 
 
-def _read(engine: Engine, users: int, seed: int) -> tuple[Totals, list[Drawn]]:
+def _read(engine: Engine, users: int, seed: int, items: str | None) -> tuple[Totals, list[Drawn]]:
     """Counts over the database and the users drawn, as they are at one moment."""
     with engine.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True) as connection:
         totals = Totals(**connection.execute(query("efficiency/calls")).one()._asdict())
         drawn = list(connection.execute(query("efficiency/users"), {"users": users, "seed": str(seed)}))
-        keys = {"user_keys": [row.user_key for row in drawn]}
+        keys: dict[str, Any] = {"user_keys": [row.user_key for row in drawn]}
         partitions = list(connection.execute(query("efficiency/partitions"), keys))
-        rows = list(connection.execute(query("efficiency/behaviors"), keys))
+        rows = list(connection.execute(query("efficiency/behaviors"), keys | {"items": items}))
     behaviors = {
-        key: tuple(Behavior(row.title, row.attributes, row.kind, row.rating, row.play_seconds) for row in of_user)
+        key: tuple(
+            Behavior(row.title, row.attributes, row.kind, row.rating, row.play_seconds, row.said or "")
+            for row in of_user
+        )
         for key, of_user in groupby(rows, attrgetter("user_key"))
     }
     parts: dict[int, list[Partition]] = defaultdict(list)
