@@ -196,7 +196,7 @@ def test_a_dry_run_counts_exactly_asks_nobody_and_writes_nothing(engine: Engine,
     with faulty(lambda *_: Reply(body=measured)) as seen:
         assert learn_items(engine, at(settings, seen.url), dry_run=True).calls == 6
         assert (seen.others, dict(seen.prompts)) == ([], {})
-        learn_items(engine, at(settings, seen.url), max_calls=3)
+        learn_items(engine, at(settings, seen.url, llm_in_flight=1), max_calls=3)
         rest = dry(engine, settings)
         report = learn_items(engine, at(settings, seen.url))
     assert (rest.calls, rest.completion_tokens) == (report.calls, report.completion_tokens) == (3, 90)
