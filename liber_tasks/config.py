@@ -109,7 +109,7 @@ class Settings(BaseSettings):
         10, ge=0, description="users learnt in all, in `learn_order`; empty: every user"
     )
     learn_max_items: int | None = Field(
-        50, ge=0, description="items described in all, the most popular first; empty: every item"
+        20, ge=0, description="items described in all, the most popular first; empty: every item"
     )
     learn_max_calls: int | None = Field(None, ge=0, description="LLM calls in one run; empty: no bound")
     learn_max_tokens: int | None = Field(None, ge=0, description="prompt and answer tokens in one run; empty: no bound")
