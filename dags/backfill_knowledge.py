@@ -15,7 +15,7 @@ RECIPE = {
     "domain": Param(None, type=TEXT, description="domain pack"),
     "summary_prompt": Param(None, type=TEXT, description="prompts:/NAME/VERSION in MLflow"),
     "shift_prompt": Param(None, type=TEXT, description="likewise"),
-    "history_style": Param(None, type=TEXT, enum=[None, "grounded", "titles"], description="what prompts show"),
+    "history_style": Param(None, type=TEXT, enum=[None, "grounded", "titles", "described"], description="of prompts"),
     "learn_variant": Param(None, type=TEXT, enum=[None, "full", "no_shift", "no_partition"], description="ablation"),
     "learn_length": Param(None, type=["null", "integer"], minimum=1, description="behaviours, of no_partition"),
 }

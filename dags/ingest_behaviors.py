@@ -31,7 +31,7 @@ from liber_tasks import orchestration as liber
     """,
 )
 def ingest_behaviors() -> None:
-    """Wire ingest -> seal -> announce."""
+    """Wire ingest -> announce items; ingest -> seal -> announce partitions."""
 
     @task
     def ingest() -> dict[str, int]:
@@ -48,6 +48,10 @@ def ingest_behaviors() -> None:
                     counts = ("accepted", "duplicates", "rejected", "refused")
                     totals |= {f"{kind}_{name}": getattr(report, name) for name in counts}
         return totals
+
+    @task(outlets=[liber.ITEMS])
+    def announce_items() -> int:
+        return liber.announce(get_current_context(), "items")
 
     @task
     def seal() -> int:
@@ -70,7 +74,7 @@ def ingest_behaviors() -> None:
     def announce_partitions() -> int:
         return liber.announce(get_current_context(), "partitions")
 
-    ingest() >> seal() >> announce_partitions()
+    ingest() >> [announce_items(), seal() >> announce_partitions()]
 
 
 ingest_behaviors()

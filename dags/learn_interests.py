@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from airflow.sdk import Param, dag, get_current_context, task
+from airflow.sdk import dag, get_current_context, task
 
 from liber_tasks import learning
 from liber_tasks import orchestration as liber
@@ -14,8 +14,7 @@ from liber_tasks import orchestration as liber
     max_active_runs=1,
     default_args=liber.DAG_DEFAULTS,
     tags=["liber", "interest"],
-    params=liber.BUDGET_PARAMS
-    | {"retry_quarantined": Param(False, type="boolean", description="ask again what the server refused")},
+    params=liber.BUDGET_PARAMS | liber.RETRY_PARAM,
     doc_md="""
     Asks the LLM for the summary of each new partition and for the shift between neighbours, then encodes both. The
     first task says in its log what the backlog will cost.

@@ -28,33 +28,53 @@ def learn(
         list[str] | None, typer.Option(help="User id; repeat for more. Default: in LIBER_LEARN_ORDER.")
     ] = None,
     max_users: Annotated[int | None, typer.Option(min=0, help="Default: LIBER_LEARN_MAX_USERS.")] = None,
+    items: Annotated[
+        bool, typer.Option("--items", help="Ask for texts about items instead: new ones, and those that changed.")
+    ] = False,
+    max_items: Annotated[
+        int | None, typer.Option(min=0, help="The most popular ones. Default: LIBER_LEARN_MAX_ITEMS.")
+    ] = None,
     max_calls: Annotated[int | None, typer.Option(min=0, help="Default: LIBER_LEARN_MAX_CALLS.")] = None,
     max_tokens: Annotated[int | None, typer.Option(min=0, help="Default: LIBER_LEARN_MAX_TOKENS.")] = None,
     max_time: Annotated[str | None, typer.Option(help="Begin no call after 90s, 30m, 12h.")] = None,
-    shard: Annotated[str | None, typer.Option(help="This part of the users only, such as 0/4.")] = None,
+    shard: Annotated[str | None, typer.Option(help="This part of the users or items only, such as 0/4.")] = None,
     retry_quarantined: Annotated[
         bool, typer.Option("--retry-quarantined", help="Ask again what the server refused.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would cost; call nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Ask the LLM for the missing summaries and shifts (paper, section 3.3)."""
-    from liber_tasks.interest.learn import learn as learn_texts
+    """Ask the LLM for the missing summaries and shifts (paper, section 3.3), or for texts about items."""
     from liber_tasks.types import Shard
 
+    if items and (users or max_users is not None):
+        raise InputError("--items asks about items, --users and --max-users about users: run the command twice.")
+    if max_items is not None and not items:
+        raise InputError("--max-items goes with --items: add it.")
     given = {
+        "max_items": max_items,
         "max_users": max_users,
         "max_calls": max_calls,
         "max_tokens": max_tokens,
         "max_seconds": _seconds(max_time),
     }
-    bounds = learning.bounds(settings()) | {name: value for name, value in given.items() if value is not None}
-    report = learn_texts(
-        db.connect(settings()), settings(), users=users or None, **bounds,
-        shard=Shard.parse(shard) if shard else None, retry_quarantined=retry_quarantined, dry_run=dry_run,
-        progress=line_progress(),
-    )  # fmt: skip
-    show(report, as_json)
+    bounds = learning.item_bounds(settings()) if items else learning.bounds(settings())
+    options = {
+        **bounds,
+        **{name: value for name, value in given.items() if value is not None},
+        "shard": Shard.parse(shard) if shard else None,
+        "retry_quarantined": retry_quarantined,
+        "dry_run": dry_run,
+        "progress": line_progress(),
+    }
+    if items:
+        from liber_tasks.interest.items import learn_items
+
+        show(learn_items(db.connect(settings()), settings(), **options), as_json)
+    else:
+        from liber_tasks.interest.learn import learn as learn_texts
+
+        show(learn_texts(db.connect(settings()), settings(), users=users or None, **options), as_json)
 
 
 def _seconds(max_time: str | None) -> float | None:

@@ -84,8 +84,11 @@ class Settings(BaseSettings):
     domain: str = Field("movies", description="domain pack: movies, books, music, or the path of a TOML file")
     summary_prompt: str | None = Field(None, description="prompts:/NAME/VERSION or @ALIAS in MLflow; empty: installed")
     shift_prompt: str | None = Field(None, description="likewise")
-    history_style: Literal["grounded", "titles"] = Field(
-        "grounded", description="titles: items and responses, as in the paper; grounded: with facts computed from them"
+    item_prompt: str | None = Field(None, description="likewise")
+    history_style: Literal["grounded", "titles", "described"] = Field(
+        "grounded",
+        description="titles: items and responses, as in the paper; grounded: with facts computed from them; described: "
+        "also with what the LLM said about the items",
     )
     learn_variant: Literal["full", "no_shift", "no_partition"] = Field(
         "full", description="no_partition: the newest `learn_length` behaviours in place of the partition"
@@ -94,15 +97,21 @@ class Settings(BaseSettings):
     llm_guided: bool = Field(True, description="ask for output by a JSON schema where the server offers it")
     summary_max_tokens: int = Field(40, ge=1)
     shift_max_tokens: int = Field(32, ge=1)
+    item_max_tokens: int = Field(200, ge=1, description="of what the LLM says about an item")
     knowledge_version: str | None = Field(
         None, description="whose texts are encoded and trained on; empty: the version these settings make"
     )
     item_knowledge_version: str | None = Field(
-        None, description="of the texts about items; empty: the one with the most, none: attributes alone"
+        None,
+        description="of the texts about items; empty: those that these settings learn, those with the most are "
+        "encoded; none: attributes alone are encoded",
     )
     learn_order: Literal["newest", "active"] = Field("newest", description="who comes first: latest or most partitions")
     learn_max_users: int | None = Field(
         10, ge=0, description="users learnt in all, in `learn_order`; empty: every user"
+    )
+    learn_max_items: int | None = Field(
+        20, ge=0, description="items described in all, the most popular first; empty: every item"
     )
     learn_max_calls: int | None = Field(None, ge=0, description="LLM calls in one run; empty: no bound")
     learn_max_tokens: int | None = Field(None, ge=0, description="prompt and answer tokens in one run; empty: no bound")

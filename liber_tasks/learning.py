@@ -31,17 +31,30 @@ def plan(settings: Settings) -> tuple[dict[str, Any], list[str]]:
     from liber_tasks import db
     from liber_tasks.interest.learn import learn
 
-    cost = learn(db.connect(settings), settings, **bounds(settings), dry_run=True)
+    return _planned(settings, learn(db.connect(settings), settings, **bounds(settings), dry_run=True), "users")
+
+
+def plan_items(settings: Settings) -> tuple[dict[str, Any], list[str]]:
+    """As `plan`, of the items that are to be described."""
+    from liber_tasks import db
+    from liber_tasks.interest.items import learn_items
+
+    cost = learn_items(db.connect(settings), settings, **item_bounds(settings), dry_run=True)
+    return _planned(settings, cost, "items")
+
+
+def _planned(settings: Settings, cost: Any, whom: str) -> tuple[dict[str, Any], list[str]]:
     hours = (
         "an unknown time, no call was made yet" if cost.hours is None else f"{cost.hours:.2f} hours at the last rate"
     )
     _log.info(
-        "Version %s: %d calls for %d users, about %d prompt and %d answer tokens, %s.",
-        cost.knowledge_version, cost.calls, cost.users, cost.prompt_tokens, cost.completion_tokens, hours,
+        "Version %s: %d calls for %d %s, about %d prompt and %d answer tokens, %s.",
+        cost.knowledge_version, cost.calls, getattr(cost, whom), whom, cost.prompt_tokens, cost.completion_tokens,
+        hours,
     )  # fmt: skip
     worth = cost.calls if cost.hours is None else math.ceil(cost.hours * 3600 / SECONDS_A_TASK)
     parts = max(1, min(settings.learn_shards, worth))
-    told = ("knowledge_version", "users", "calls", "prompt_tokens", "completion_tokens", "hours")
+    told = ("knowledge_version", whom, "calls", "prompt_tokens", "completion_tokens", "hours")
     return {name: getattr(cost, name) for name in told}, [f"{number}/{parts}" for number in range(parts)]
 
 
@@ -60,14 +73,32 @@ def learn_shard(
     from liber_tasks import db
     from liber_tasks.interest.learn import learn
 
-    part = Shard.parse(shard)
-    mine = settings.model_copy(update={"llm_in_flight": in_flight(settings)})
-    mine_of: dict[str, Any] = bounds(settings)
-    mine_of |= {name: share(mine_of[name], part) for name in ("max_calls", "max_tokens")}
-    done = learn(db.connect(settings), mine, **mine_of, shard=part, retry_quarantined=retry_quarantined,
-                 run_id=f"{run}#{shard}", progress=progress)  # fmt: skip
+    mine, mine_of = _part(settings, shard, bounds(settings))
+    done = learn(db.connect(settings), mine, **mine_of, retry_quarantined=retry_quarantined, run_id=f"{run}#{shard}",
+                 progress=progress)  # fmt: skip
     return {"calls": done.calls, "failed": done.failed, "quarantined": done.quarantined, "adopted": done.adopted,
             "stopped_by": done.stopped_by, "pending": done.pending_summaries + done.pending_shifts}  # fmt: skip
+
+
+def learn_items_shard(
+    settings: Settings, shard: str, run: str, *, retry_quarantined: bool = False, progress: Progress = silent
+) -> dict[str, Any]:
+    """As `learn_shard`, of the items that are to be described."""
+    from liber_tasks import db
+    from liber_tasks.interest.items import learn_items
+
+    mine, mine_of = _part(settings, shard, item_bounds(settings))
+    done = learn_items(db.connect(settings), mine, **mine_of, retry_quarantined=retry_quarantined,
+                       run_id=f"{run}#{shard}", progress=progress)  # fmt: skip
+    return {"calls": done.calls, "failed": done.failed, "quarantined": done.quarantined,
+            "stopped_by": done.stopped_by, "pending": done.pending}  # fmt: skip
+
+
+def _part(settings: Settings, shard: str, whole: dict[str, Any]) -> tuple[Settings, dict[str, Any]]:
+    """Settings and bounds of one of a run's tasks: its calls in flight, its share of the budgets."""
+    part = Shard.parse(shard)
+    mine = settings.model_copy(update={"llm_in_flight": in_flight(settings)})
+    return mine, whole | {"shard": part} | {name: share(whole[name], part) for name in ("max_calls", "max_tokens")}
 
 
 def in_flight(settings: Settings) -> int:
@@ -77,8 +108,16 @@ def in_flight(settings: Settings) -> int:
 
 def bounds(settings: Settings) -> dict[str, Any]:
     """Whom a run asks about, and its budgets, as `learn` takes them."""
+    return {"max_users": settings.learn_max_users, **_budgets(settings)}
+
+
+def item_bounds(settings: Settings) -> dict[str, Any]:
+    """Likewise, as `learn_items` takes them."""
+    return {"max_items": settings.learn_max_items, **_budgets(settings)}
+
+
+def _budgets(settings: Settings) -> dict[str, Any]:
     return {
-        "max_users": settings.learn_max_users,
         "max_calls": settings.learn_max_calls,
         "max_tokens": settings.learn_max_tokens,
         "max_seconds": settings.learn_max_time.total_seconds() if settings.learn_max_time else None,

@@ -17,7 +17,9 @@ from liber_tasks.errors import InputError, LiberError
 from liber_tasks.learning import in_flight
 from liber_tasks.types import Progress
 
+ITEMS = Asset("liber://items")
 PARTITIONS = Asset("liber://partitions")
+ITEM_VECTORS = Asset("liber://item_vectors")
 INTEREST_VECTORS = Asset("liber://interest_vectors")
 CTR_MODEL = Asset("liber://ctr_model")
 AB_READOUT = Asset("liber://ab_readout")
@@ -25,13 +27,19 @@ AB_READOUT = Asset("liber://ab_readout")
 DAG_DEFAULTS: dict[str, Any] = {"owner": "liber", "retries": 2, "retry_delay": timedelta(seconds=20)}
 LLM_POOL = "llm"
 
-BUDGET_PARAMS: dict[str, Param] = {
-    "max_users": Param(None, type=["null", "integer"], minimum=0, description="empty: LIBER_LEARN_MAX_USERS"),
+_CALL_PARAMS: dict[str, Param] = {
     "max_calls": Param(None, type=["null", "integer"], minimum=0, description="empty: LIBER_LEARN_MAX_CALLS"),
     "max_tokens": Param(None, type=["null", "integer"], minimum=0, description="empty: LIBER_LEARN_MAX_TOKENS"),
     "max_time": Param(None, type=["null", "string"], pattern=r"^\d+(\.\d+)?[smhd]$",
                       description="90s, 30m, 12h; empty: LIBER_LEARN_MAX_TIME"),
 }  # fmt: skip
+BUDGET_PARAMS = {
+    "max_users": Param(None, type=["null", "integer"], minimum=0, description="empty: LIBER_LEARN_MAX_USERS")
+} | _CALL_PARAMS
+ITEM_BUDGET_PARAMS = {
+    "max_items": Param(None, type=["null", "integer"], minimum=0, description="empty: LIBER_LEARN_MAX_ITEMS")
+} | _CALL_PARAMS
+RETRY_PARAM = {"retry_quarantined": Param(False, type="boolean", description="ask again what the server refused")}
 
 CONNECTIONS = {"database_url": "liber_postgres", "llm_url": "liber_llm", "mlflow_tracking_uri": "liber_mlflow"}
 
@@ -50,8 +58,8 @@ def task_settings(**parameters: Any) -> Settings:
 
 
 def budgets(params: Mapping[str, Any]) -> dict[str, Any]:
-    """The run's `BUDGET_PARAMS` as settings."""
-    return {f"learn_{name}": params[name] for name in BUDGET_PARAMS}
+    """The run's `BUDGET_PARAMS` or `ITEM_BUDGET_PARAMS` as settings."""
+    return {f"learn_{name}": params[name] for name in BUDGET_PARAMS | ITEM_BUDGET_PARAMS if name in params}
 
 
 def llm_task() -> dict[str, Any]:
@@ -95,7 +103,7 @@ def clear_errors() -> Iterator[None]:
         raise
 
 
-def announce(context: Mapping[str, Any], what: Literal["partitions", "vectors"]) -> int:
+def announce(context: Mapping[str, Any], what: Literal["items", "partitions", "vectors", "item_vectors"]) -> int:
     """Number of rows the run has brought; skips the task, and so its asset event, when there is none.
 
     Counted in the database, so that a task that died after its commit and found nothing on its retry loses no event.
@@ -106,7 +114,7 @@ def announce(context: Mapping[str, Any], what: Literal["partitions", "vectors"])
         since = {"since": context["dag_run"].start_date}
         brought = int(connection.execute(query(f"announce/{what}"), since).scalar_one())
     if not brought:
-        raise AirflowSkipException(f"This run brought no {what}.")
+        raise AirflowSkipException(f"This run brought no {what.replace('_', ' ')}.")
     return brought
 
 

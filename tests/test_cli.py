@@ -100,6 +100,9 @@ def test_ingest_seal_and_status_report_json_on_stdout(journey: dict[str, str], t
         (["seal", "--watermark", "2026-01-01T00:00:00Z", "--shard", "2/2"], 2, "from 0 to 1"),
         (["consume", "carrier-pigeon://host/topic"], 2, "kafka://"),
         (["prompt", "u1", "1"], 2, "no user"),
+        (["learn", "--items", "--users", "u1"], 2, "--items asks about items"),
+        (["learn", "--items", "--max-users", "1"], 2, "--items asks about items"),
+        (["learn", "--max-items", "1"], 2, "--max-items goes with --items"),
         (["timeline", "nobody"], 2, "nobody"),
         (["readout", "no-such-test"], 2, "no-such-test"),
         (["no-such-command"], 2, "no-such-command"),
@@ -130,6 +133,16 @@ def test_an_unreachable_llm_server_is_one_sentence_and_loses_nothing(journey: di
     assert "Traceback" not in done.stderr
     stages = {stage["stage"]: stage for stage in json.loads(liber("status", "--json", **journey).stdout)["stages"]}
     assert stages["summary"]["pending"] == 2
+
+
+def test_a_dry_run_about_items_says_what_they_will_cost(journey: dict[str, str], tmp_path: Path) -> None:
+    liber("ingest", str(tmp_path / "behaviors.jsonl"), **journey)
+    done = liber("learn", "--items", "--dry-run", "--max-items", "30", "--max-calls", "20", "--json", **journey)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert (report["items"], report["pending"], report["calls"], report["hours"]) == (30, 30, 20, None)
+    assert report["completion_tokens"] == 20 * 200
+    assert "-items-" in report["knowledge_version"]
 
 
 def test_a_partition_closes_by_inactivity_and_says_so(journey: dict[str, str], tmp_path: Path) -> None:

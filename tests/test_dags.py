@@ -89,7 +89,7 @@ def test_every_parameter_is_typed_and_explained(inspected: dict[str, Any]) -> No
 def test_llm_calls_run_in_their_pool_with_a_slot_for_each_call_in_flight(inspected: dict[str, Any]) -> None:
     (dag,) = inspected["dags"]
     in_pool = {task: slots for task, (pool, slots) in dag["pools"].items() if pool == "llm"}
-    learns = dag["id"] in ("learn_interests", "backfill_knowledge")
+    learns = dag["id"] in ("learn_interests", "learn_items", "backfill_knowledge")
     assert in_pool == ({"learn": 3} if learns else {})  # 9 calls in flight over 3 tasks
 
 

@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from liber_tasks.interest.behavior import Behavior
-from liber_tasks.interest.prompts import Call, Kind, Knowledge, call_key
+from liber_tasks.interest.call import Call, PartitionPlace
+from liber_tasks.interest.prompts import Kind, Knowledge, call_key
 from liber_tasks.interest.shift import shift_prompt
 from liber_tasks.interest.summary import summary_prompt
+
+PartitionCall = Call[PartitionPlace]
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Prepared:
     work: UserWork
     texts: dict[int, str]
     later_shifts: set[int]
-    calls: list[Call]
+    calls: list[PartitionCall]
 
 
 @dataclass
@@ -66,33 +69,33 @@ class Backlog:
         """Begin with nobody."""
         self._knowledge = knowledge
         self._open: dict[int, _Open] = {}
-        self._ready: deque[Call] = deque()
+        self._ready: deque[PartitionCall] = deque()
 
     @property
     def ready(self) -> int:
         """Calls that can be made now."""
         return len(self._ready)
 
-    def take(self) -> Call | None:
+    def take(self) -> PartitionCall | None:
         """The next call that can be made now; None when there is none (some may follow from answers or users)."""
         return self._ready.popleft() if self._ready else None
 
-    def put_back(self, call: Call) -> None:
+    def put_back(self, call: PartitionCall) -> None:
         """It was taken, and cannot be made yet."""
         self._ready.appendleft(call)
 
-    def answered(self, done: Call, text: str) -> None:
+    def answered(self, done: PartitionCall, text: str) -> None:
         """A text was stored; may make one or two shifts possible."""
-        user = self._open[done.user_key]
+        user = self._open[done.place.user_key]
         if done.kind == "summary":
-            user.texts[done.partition_no] = text
-            for number in (done.partition_no + 1, done.partition_no):
+            user.texts[done.place.partition_no] = text
+            for number in (done.place.partition_no + 1, done.place.partition_no):
                 self._offer_shift(user, number)
         self._close(user)
 
-    def dropped(self, lost: Call) -> None:
+    def dropped(self, lost: PartitionCall) -> None:
         """A call brought no text in this run; what depends on it is not asked."""
-        self._close(self._open[lost.user_key])
+        self._close(self._open[lost.place.user_key])
 
     def prepare(self, work: UserWork) -> Prepared:
         """A user's calls that can be made at once, rendered; changes nothing, so any thread may."""
@@ -120,7 +123,7 @@ class Backlog:
             user.missing_shifts.discard(number)
             self._offer(user, _shift_call(self._knowledge, user.work, number, user.texts))
 
-    def _offer(self, user: _Open, call: Call) -> None:
+    def _offer(self, user: _Open, call: PartitionCall) -> None:
         if call.key in user.work.quarantined:
             return
         user.unanswered += 1
@@ -135,21 +138,22 @@ class Backlog:
             del self._open[user.work.user_key]
 
 
-def _summary_call(knowledge: Knowledge, work: UserWork, part: Partition) -> Call:
+def _summary_call(knowledge: Knowledge, work: UserWork, part: Partition) -> PartitionCall:
     def render(left_out: int) -> str:
         return summary_prompt(knowledge, work.attributes, part.behaviors, left_out=left_out)
 
     return _call(knowledge, work, part.number, "summary", render, len(part.behaviors))
 
 
-def _shift_call(knowledge: Knowledge, work: UserWork, number: int, texts: Mapping[int, str]) -> Call:
+def _shift_call(knowledge: Knowledge, work: UserWork, number: int, texts: Mapping[int, str]) -> PartitionCall:
     prompt = shift_prompt(knowledge, texts[number - 1], texts[number])
     return _call(knowledge, work, number, "shift", lambda _: prompt, 0)
 
 
 def _call(
     knowledge: Knowledge, work: UserWork, number: int, kind: Kind, render: Callable[[int], str], behaviors: int
-) -> Call:
+) -> PartitionCall:
     prompt = render(0)
     key = call_key(knowledge, work.user_id, number, kind, prompt)
-    return Call(key, work.user_id, work.user_key, number, kind, prompt, knowledge.max_tokens[kind], render, behaviors)
+    place = PartitionPlace(work.user_id, work.user_key, number)
+    return Call(key, place, kind, prompt, knowledge.max_tokens[kind], render, behaviors)

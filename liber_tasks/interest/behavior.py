@@ -15,6 +15,7 @@ class Behavior:
         kind: play, rating, purchase or click.
         rating: in the catalogue's own scale.
         play_seconds: how long it was played.
+        said: what the LLM said about the item; empty: nothing, or no prompt shows it.
     """
 
     title: str
@@ -22,3 +23,4 @@ class Behavior:
     kind: str
     rating: float | None
     play_seconds: float | None
+    said: str = ""

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
+from liber_tasks.interest.call import Call
 from liber_tasks.interest.llm import Spent
-from liber_tasks.interest.prompts import Call
 
 Bound = Literal["max_calls", "max_tokens", "max_time"]
 CHARACTERS_PER_TOKEN = 3.0  # assumed before the first answer: rather too many tokens than too few
@@ -51,7 +51,7 @@ class Account:
         self.tokens = 0
         self.reached: Bound | None = None
 
-    def admits(self, call: Call) -> bool:
+    def admits(self, call: Call[Any]) -> bool:
         """Whether the call may be made now; if so its cost is reserved. If not, the run has `reached` that bound,
         unless calls that have a reservation may turn out cheaper, or be another learner's."""
         cost = len(call.prompt) / self._characters_per_token() + call.max_tokens
@@ -77,7 +77,7 @@ class Account:
             return True
         return False
 
-    def settle(self, call: Call, spent: Spent) -> None:
+    def settle(self, call: Call[Any], spent: Spent) -> None:
         """The call has ended; what it really cost takes the place of what was reserved."""
         self._reserved.pop(call.key, None)
         self.tokens += spent.prompt_tokens + spent.completion_tokens
@@ -85,7 +85,7 @@ class Account:
             self._characters += len(call.prompt)
             self._prompt_tokens += spent.prompt_tokens
 
-    def give_back(self, call: Call) -> None:
+    def give_back(self, call: Call[Any]) -> None:
         """The call was not made after all."""
         self._reserved.pop(call.key, None)
         self.calls -= 1

@@ -41,6 +41,24 @@ def users_named(engine: Engine, user_ids: Sequence[str]) -> list[int]:
     return [found[user_id] for user_id in dict.fromkeys(user_ids)]
 
 
+def check_described(engine: Engine, knowledge: Knowledge) -> None:
+    """Refuse to show texts about items where there are none.
+
+    Raises:
+        InputError: of style described, and no item has a text of the version.
+    """
+    if knowledge.items is None:
+        return
+    with engine.connect() as connection:
+        asked = {"knowledge_version": knowledge.items}
+        if connection.execute(query("items/any_text"), asked).first() is None:
+            raise InputError(
+                "LIBER_HISTORY_STYLE=described shows what the LLM said about items, and version "
+                f"{knowledge.items!r} says nothing: run `liber learn --items`, or set LIBER_ITEM_KNOWLEDGE_VERSION to "
+                "one with texts."
+            )
+
+
 def pending(engine: Engine, knowledge: Knowledge, user_keys: Sequence[int]) -> tuple[int, int]:
     """Summaries and shifts of these users that a run can still bring."""
     summaries = shifts = 0
@@ -67,7 +85,12 @@ def work(engine: Engine, knowledge: Knowledge, user_keys: Sequence[int]) -> Iter
 
 
 def _read(engine: Engine, knowledge: Knowledge, keys: Sequence[int]) -> list[UserWork]:
-    parameters = {"user_keys": keys, "knowledge_version": knowledge.version, "length": knowledge.length}
+    parameters = {
+        "user_keys": keys,
+        "knowledge_version": knowledge.version,
+        "length": knowledge.length,
+        "items": knowledge.items,
+    }
     # one snapshot: a prompt shows profiles as they were at one moment, so it can be reproduced
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
 
@@ -79,7 +102,7 @@ def _read(engine: Engine, knowledge: Knowledge, keys: Sequence[int]) -> list[Use
     inputs: dict[tuple[int, int], list[Behavior]] = {}
     for row in behaviors:
         inputs.setdefault((row.user_key, row.partition_no), []).append(
-            Behavior(row.title, _decoded(row.attributes), row.kind, row.rating, row.play_seconds)
+            Behavior(row.title, _decoded(row.attributes), row.kind, row.rating, row.play_seconds, row.said or "")
         )
     of_user: dict[int, list[Partition]] = {}
     for row in partitions:

@@ -1,29 +1,25 @@
 """Learning run: asks the LLM for every missing summary and shift (paper, section 3.3)."""
 
 import asyncio
-import logging
 import secrets
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 
 from liber_tasks.config import Settings
 from liber_tasks.db import database_errors
-from liber_tasks.errors import ServiceUnavailable
-from liber_tasks.interest import inputs
+from liber_tasks.interest import inputs, versions
 from liber_tasks.interest import ledger as books
+from liber_tasks.interest.backlog import Backlog
 from liber_tasks.interest.budget import Account, Bound, Budget
 from liber_tasks.interest.loop import Loop
 from liber_tasks.interest.plan import cost
-from liber_tasks.interest.prompts import KINDS, Knowledge
 from liber_tasks.interest.traces import Traces
 from liber_tasks.types import Progress, Shard, silent
-
-_log = logging.getLogger("liber")
 
 
 @dataclass(frozen=True)
@@ -89,7 +85,7 @@ def learn(
 
     Args:
         engine: LIBER database.
-        settings: what `ledger.in_use` and `LlmClient` take, `learn_order`, `trace_share`.
+        settings: what `versions.in_use` and `LlmClient` take, `learn_order`, `trace_share`.
         users: ids to learn; None: the first `max_users` users in `learn_order`.
         max_users: with `users` None: how many users in all, those learnt before included; None: every user.
         max_calls: questions in this run; None: no bound. What an earlier try under the same `run_id` asked counts.
@@ -107,12 +103,13 @@ def learn(
         LiberError: the LLM server refuses every call.
     """
     begun = time.monotonic()
-    knowledge = books.in_use(engine, settings)
+    knowledge = versions.in_use(engine, settings)
     settings = settings.model_copy(update={"llm_model": knowledge.model, "llm_guided": knowledge.guided})
-    run_id = run_id or f"cli-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    run_id = run_id or new_run()
     budget = Budget(max_calls, max_tokens, max_seconds)
     done: Counter[str] = Counter()
     with database_errors():
+        inputs.check_described(engine, knowledge)
         if users is None:
             keys = inputs.users_in_order(engine, settings.learn_order, max_users, shard or Shard())
         else:
@@ -126,26 +123,22 @@ def learn(
                 shortened=0, adopted=0, stopped_by=None, seconds=time.monotonic() - begun, hours=plan.hours,
                 pending_summaries=summaries, pending_shifts=shifts, knowledge_version=knowledge.version,
             )  # fmt: skip
-        registered = books.name_version(engine, knowledge)
-        if settings.mlflow_tracking_uri and set(KINDS) - registered:
-            books.name_version(engine, _registered(settings, knowledge))
+        versions.write_down(engine, settings, knowledge)
         done["adopted"] = books.adopt(engine, knowledge, keys)
         if retry_quarantined:
-            books.release(engine, knowledge, keys)
+            books.release(engine, books.PARTITIONS, knowledge.version, keys)
         books.interrupted(engine, run_id)
         account = Account(budget.less(*books.spent(engine, run_id)), time.monotonic)
         before = sum(inputs.pending(engine, knowledge, keys))
         if before:
-            users_read = inputs.work(engine, knowledge, keys)
+            backlog = Backlog(knowledge)
+            units = ([backlog.prepare(user) for user in users] for users in inputs.work(engine, knowledge, keys))
+            total = before if budget.calls is None else min(before, budget.calls)
             traces = Traces(settings, run_id, knowledge.version)
             try:
-                ledger = books.Ledger(engine, knowledge, run_id)
-                total = before if budget.calls is None else min(before, budget.calls)
-
-                async def run() -> Counter[str]:
-                    return await Loop(settings, knowledge, users_read, ledger, account, traces, total, progress).go()
-
-                done.update(asyncio.run(run()))
+                ledger = books.Ledger(engine, books.PARTITIONS, knowledge.version, run_id)
+                loop = Loop(settings, backlog, units, ledger, account, total, progress, traces.watch)
+                done.update(asyncio.run(loop.go()))
             finally:
                 traces.close()
         summaries, shifts = inputs.pending(engine, knowledge, keys)
@@ -158,14 +151,6 @@ def learn(
     )  # fmt: skip
 
 
-def _registered(settings: Settings, knowledge: Knowledge) -> Knowledge:
-    """The same with its templates in MLflow's prompt registry; learning does not wait for an MLflow that is away."""
-    from liber_tasks.interest.wording.registry import register
-
-    try:
-        uris = register(settings, knowledge.templates)
-    except ServiceUnavailable as error:
-        _log.warning("The prompts are not in MLflow's registry yet, the next run tries again: %s", error)
-        return knowledge
-    templates = {kind: replace(template, uri=uris[kind]) for kind, template in knowledge.templates.items()}
-    return replace(knowledge, templates=templates)
+def new_run() -> str:
+    """A name for a run that has none."""
+    return f"cli-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"

@@ -3,82 +3,70 @@
 import hashlib
 import json
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Generic, Literal
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from liber_tasks.config import Settings
-from liber_tasks.db import database_errors, query
-from liber_tasks.errors import InputError
+from liber_tasks.db import query
+from liber_tasks.interest.call import Call, PartitionPlace, Place
 from liber_tasks.interest.inputs import batches
 from liber_tasks.interest.llm import Answer, Spent
-from liber_tasks.interest.prompts import Call, Knowledge, digest, knowledge_of, knowledge_version
+from liber_tasks.interest.prompts import Knowledge, digest
 
 USERS_ADOPTED = 2_000  # users in one transaction
 
 
 @dataclass(frozen=True)
-class Result:
+class Result(Generic[Place]):
     """An answer with its call.
 
     Attributes:
         call: that was answered.
         answer: of the model.
         prompt: as it was sent.
-        left_out: oldest behaviours the prompt was sent without.
+        left_out: parts the prompt was sent without, such as the oldest behaviours.
     """
 
-    call: Call
+    call: Call[Place]
     answer: Answer
     prompt: str
     left_out: int
 
 
-def name_version(engine: Engine, knowledge: Knowledge) -> set[str]:
-    """Write down what the version's texts are made with, once; returns the kinds whose prompt is in MLflow's registry,
-    as far as is known."""
-    row = {
-        "knowledge_version": knowledge.version,
-        "model": knowledge.model,
-        "summary_prompt": knowledge.templates["summary"].version,
-        "shift_prompt": knowledge.templates["shift"].version,
-        "parameters": json.dumps(knowledge.parameters),
-        "recipe": json.dumps(knowledge.recipe),
-        "registered": json.dumps(knowledge.registered),
-    }
-    with engine.begin() as connection:
-        connection.execute(query("interest/add_version"), row)
-        named = {"knowledge_version": knowledge.version}
-        return set(connection.execute(query("interest/registered"), named).scalar_one())
+@dataclass(frozen=True)
+class Subject(Generic[Place]):
+    """What calls are about, as the database has it.
 
-
-def in_use(engine: Engine, settings: Settings) -> Knowledge:
-    """What texts are to be made with: `knowledge_version` if set, continued as it was begun; else what settings make.
-
-    Raises:
-        InputError: the version that is set is unknown, or cannot be continued; and as `prompts.knowledge_version`.
+    Attributes:
+        claim: statement that writes calls down as running.
+        store: statement that keeps their texts and closes them.
+        places: the parameters of both that say what each call is about.
+        release: statement that lets calls be asked again, by keys of users or items.
+        text: what tells a call's text from the others of its version.
     """
-    pinned = settings.knowledge_version
-    if pinned is None:
-        return knowledge_version(settings)
-    with database_errors(), engine.connect() as connection:
-        row = connection.execute(query("interest/recipe"), {"knowledge_version": pinned}).first()
-    if row is None:
-        raise InputError(
-            f"LIBER_KNOWLEDGE_VERSION is {pinned!r}: no text is of it, see `liber timeline` or leave it empty."
-        )
-    if row.recipe is not None:
-        knowledge = knowledge_of(row.model, row.parameters, row.recipe)
-        if knowledge.version == pinned:
-            return knowledge
-    raise InputError(
-        f"LIBER_KNOWLEDGE_VERSION is {pinned!r}, which cannot be continued: it was made elsewhere or by a release that "
-        "words prompts differently. Leave it empty to learn, or leave its texts as they are."
-    )
+
+    claim: str
+    store: str
+    places: Callable[[Sequence[Call[Place]]], Mapping[str, list[Any]]]
+    release: str
+    text: Callable[[Call[Place]], list[Any]]
+
+
+PARTITIONS: Subject[PartitionPlace] = Subject(
+    claim="interest/claim",
+    store="interest/store",
+    places=lambda calls: {
+        "user_keys": [call.place.user_key for call in calls],
+        "partition_nos": [call.place.partition_no for call in calls],
+        "kinds": [call.kind for call in calls],
+    },
+    release="interest/release",
+    text=lambda call: [call.place.user_key, call.place.partition_no, call.kind],
+)
 
 
 def adopt(engine: Engine, knowledge: Knowledge, user_keys: Sequence[int]) -> int:
@@ -91,11 +79,11 @@ def adopt(engine: Engine, knowledge: Knowledge, user_keys: Sequence[int]) -> int
     return adopted
 
 
-def release(engine: Engine, knowledge: Knowledge, user_keys: Sequence[int]) -> int:
-    """Let calls of these users that were set aside be asked again; how many."""
+def release(engine: Engine, subject: Subject[Place], knowledge_version: str, keys: Sequence[int]) -> int:
+    """Let calls about these users or items that were set aside be asked again; how many."""
     with engine.begin() as connection:
-        asked = {"user_keys": list(user_keys), "knowledge_version": knowledge.version}
-        return connection.execute(query("interest/release"), asked).rowcount
+        asked = {"keys": list(keys), "knowledge_version": knowledge_version}
+        return connection.execute(query(subject.release), asked).rowcount
 
 
 def interrupted(engine: Engine, run_id: str) -> int:
@@ -111,17 +99,18 @@ def spent(engine: Engine, run_id: str) -> tuple[int, int, float]:
     return row.calls, row.tokens, row.seconds
 
 
-class Ledger:
+class Ledger(Generic[Place]):
     """Claims and results of one run. Claims hold locks on a connection of their own, whose end gives them back; results
     have another, so that an answer does not wait until calls are claimed. One thread at a time may claim, and one store
     or give up."""
 
-    def __init__(self, engine: Engine, knowledge: Knowledge, run_id: str) -> None:
+    def __init__(self, engine: Engine, subject: Subject[Place], knowledge_version: str, run_id: str) -> None:
         """Open the connections."""
-        self._version = knowledge.version
+        self._subject = subject
+        self._version = knowledge_version
         self._run_id = run_id
-        self._claimed: dict[str, Call] = {}
-        self._ended: deque[Call] = deque()  # committed, still locked
+        self._claimed: dict[str, Call[Place]] = {}
+        self._ended: deque[Call[Place]] = deque()  # committed, still locked
         # each statement is a transaction of its own: no round trips for BEGIN and COMMIT while answers wait
         self._claims = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         self._results = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
@@ -134,39 +123,39 @@ class Ledger:
         self._results.close()
         self._claims.close()
 
-    def claim(self, calls: Sequence[Call]) -> set[str]:
+    def claim(self, calls: Sequence[Call[Place]]) -> set[str]:
         """Write calls down as running; returns the keys of those that are now ours. The rest is made by another
         learner, or its texts are there already, or it was set aside."""
         locks = {self._lock(call): call for call in calls}
         self._unlock_ended()
-        held = {row.lock for row in _run(self._claims, "lock_calls", locks=list(locks)) if row.locked}
+        held = {row.lock for row in _run(self._claims, "interest/lock_calls", locks=list(locks)) if row.locked}
         ours = [call for lock, call in locks.items() if lock in held]
         claimed: set[str] = set()
         if ours:  # a statement of its own: its snapshot shows what the locks' last holders committed
             found = _run(
                 self._claims,
-                "claim",
+                self._subject.claim,
                 run_id=self._run_id,
                 knowledge_version=self._version,
                 call_keys=[call.key for call in ours],
                 prompt_characters=[len(call.prompt) for call in ours],
-                **_places(ours),
+                **self._subject.places(ours),
             )
             claimed = set(found.scalars())
         self._claimed.update((call.key, call) for call in ours if call.key in claimed)
         self._ended.extend(call for call in ours if call.key not in claimed)
         return claimed
 
-    def store(self, results: Sequence[Result]) -> set[str]:
+    def store(self, results: Sequence[Result[Place]]) -> set[str]:
         """Keep texts and close their calls, in one transaction; returns the keys of those that were kept. The others'
         users were erased meanwhile."""
         calls, answers = [result.call for result in results], [result.answer for result in results]
         kept = _run(
             self._results,
-            "store",
+            self._subject.store,
             knowledge_version=self._version,
             call_keys=[call.key for call in calls],
-            **_places(calls),
+            **self._subject.places(calls),
             texts=[answer.text for answer in answers],
             inputs_sha256=[digest(result.prompt) for result in results],
             left_out=[result.left_out for result in results],
@@ -181,11 +170,11 @@ class Ledger:
         self._let_go(calls)
         return set(kept)
 
-    def give_up(self, lost: Sequence[tuple[Call, str, Spent]], state: Literal["failed", "quarantined"]) -> None:
+    def give_up(self, lost: Sequence[tuple[Call[Place], str, Spent]], state: Literal["failed", "quarantined"]) -> None:
         """Close calls without a text: `failed` is asked again by the next run, `quarantined` is not."""
         _run(
             self._results,
-            "give_up",
+            "interest/give_up",
             state=state,
             call_keys=[call.key for call, _, _ in lost],
             errors=[error[:1000] for _, error, _ in lost],
@@ -194,7 +183,7 @@ class Ledger:
         )
         self._let_go([call for call, _, _ in lost])
 
-    def _let_go(self, calls: Sequence[Call]) -> None:
+    def _let_go(self, calls: Sequence[Call[Place]]) -> None:
         """After the commit: whoever takes a lock must see what its last holder wrote."""
         for call in calls:
             self._claimed.pop(call.key, None)
@@ -203,22 +192,14 @@ class Ledger:
     def _unlock_ended(self) -> None:
         ended = [self._ended.popleft() for _ in range(len(self._ended))]
         if ended:
-            _run(self._claims, "unlock_calls", locks=[self._lock(call) for call in ended])
+            _run(self._claims, "interest/unlock_calls", locks=[self._lock(call) for call in ended])
 
-    def _lock(self, call: Call) -> int:
+    def _lock(self, call: Call[Place]) -> int:
         """Advisory lock number of the text, not of the call: learners that read different profiles ask different
         questions for one text, and the second answer would be thrown away."""
-        text = json.dumps([call.user_key, call.partition_no, call.kind, self._version])
+        text = json.dumps([*self._subject.text(call), self._version])
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], signed=True)
 
 
 def _run(connection: Connection, name: str, **parameters: Any) -> Any:
-    return connection.execute(query(f"interest/{name}"), parameters)
-
-
-def _places(calls: Sequence[Call]) -> Mapping[str, list[Any]]:
-    return {
-        "user_keys": [call.user_key for call in calls],
-        "partition_nos": [call.partition_no for call in calls],
-        "kinds": [call.kind for call in calls],
-    }
+    return connection.execute(query(name), parameters)

@@ -3,38 +3,72 @@
 import asyncio
 import functools
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Generic, Literal, Protocol
 
 from liber_tasks.config import Settings
 from liber_tasks.errors import LiberError, ServiceUnavailable
-from liber_tasks.interest.backlog import Backlog, Prepared, UserWork
 from liber_tasks.interest.budget import Account
+from liber_tasks.interest.call import Call, Place
 from liber_tasks.interest.ledger import Ledger, Result
 from liber_tasks.interest.llm import CallFailed, CallPoison, LlmClient, Spent
-from liber_tasks.interest.prompts import Call, Knowledge
+from liber_tasks.interest.server.answers import Answer
 from liber_tasks.interest.server.length import fitted
-from liber_tasks.interest.traces import Traces
 from liber_tasks.types import Progress
 
-USERS_AHEAD = 16  # users whose calls are rendered ahead, if these are few
+UNITS_AHEAD = 16  # users, or pages of items, whose calls are rendered ahead, if these are few
 AHEAD = 2  # calls claimed ahead for each one in flight
-RENDERED_AHEAD = 8  # calls rendered ahead for each one in flight: enough, whatever the number of users
+RENDERED_AHEAD = 8  # calls rendered ahead for each one in flight: enough, whatever the number of units
+LABEL = "texts"  # what progress counts
 FAILURES_IN_A_ROW = 10  # failed calls without one success between them: the server is ill, stop asking
+
+# Told about each call that ended: the call, its prompt as sent, the answer, when it was asked, and what went wrong.
+Watch = Callable[[Call[Place], str, Answer | None, datetime, str | None], None]
+
+
+class Prepared(Protocol[Place]):
+    """A user, or a page of items, with the calls that can be made at once."""
+
+    @property
+    def calls(self) -> Sequence[Call[Place]]:
+        """In the order to be asked in."""
+
+
+class Backlog(Protocol[Place]):
+    """Which call can be made next."""
+
+    @property
+    def ready(self) -> int:
+        """Calls that can be made now."""
+
+    def begin(self, prepared: Any) -> None:
+        """Add what was prepared."""
+
+    def take(self) -> Call[Place] | None:
+        """The next call that can be made now."""
+
+    def put_back(self, call: Call[Place]) -> None:
+        """It was taken, and cannot be made yet."""
+
+    def answered(self, done: Call[Place], text: str) -> None:
+        """A text was stored."""
+
+    def dropped(self, lost: Call[Place]) -> None:
+        """A call brought no text in this run."""
 
 
 @dataclass
-class _Unsaved:
+class _Unsaved(Generic[Place]):
     """An answer on its way into the database."""
 
-    result: Result
+    result: Result[Place]
     saved: asyncio.Future[bool] = field(repr=False)
 
 
-class Loop:
+class Loop(Generic[Place]):
     """`llm_in_flight` workers: each takes a claimed call, asks, waits until the answer is stored, and takes the next.
 
     Claims are made ahead, and answers that arrive together are stored together, so that the server does not wait for
@@ -42,37 +76,39 @@ class Loop:
     """
 
     def __init__(
-        self, settings: Settings, knowledge: Knowledge, users: Iterator[list[UserWork]], ledger: Ledger,
-        account: Account, traces: Traces, total: int, progress: Progress,
+        self, settings: Settings, backlog: Backlog[Place], units: Iterator[Sequence[Prepared[Place]]],
+        ledger: Ledger[Place], account: Account, total: int, progress: Progress, watch: Watch[Place] | None = None,
     ) -> None:  # fmt: skip
-        """Ask for what `users` miss, as far as `account` admits it; `total` is what progress is shown against."""
+        """Ask for what is prepared in `units`, as far as `account` admits it; `total` is what progress is shown
+        against."""
         self._settings = settings
-        self._users = users
-        self._read: deque[Prepared] = deque()  # their calls are not in the backlog yet
+        self._units = units
+        self._read: deque[Prepared[Place]] = deque()  # their calls are not in the backlog yet
         self._reading: asyncio.Task[None] | None = None
         self._read_all = False
-        self._backlog = Backlog(knowledge)
+        self._backlog = backlog
         self._ledger = ledger
         self._account = account
-        self._traces = traces
         self._total = total
         self._progress = progress
+        self._watch = watch
         self._llm = LlmClient(settings)
         self._done: Counter[str] = Counter()
-        self._ready: deque[Call] = deque()  # claimed, not asked yet
+        self._ready: deque[Call[Place]] = deque()  # claimed, not asked yet
         self._unreturned = 0  # taken from the backlog, and it was not told yet how they ended
         self._ended = False
         self._arrivals = asyncio.Semaphore(0)  # one for each ready call, and for each worker at the end
         self._hungry = asyncio.Event()  # the feeder has something to look at
+        self._texts = 0  # stored
         self._failures = 0  # in a row
         self._erased: set[int] = set()  # users that were, while their calls were made
-        self._unsaved: list[_Unsaved] = []
+        self._unsaved: list[_Unsaved[Place]] = []
         self._saver: asyncio.Task[None] | None = None
         self._claiming, self._storing = asyncio.Lock(), asyncio.Lock()  # one thread at a time on each connection
 
     async def go(self) -> Counter[str]:
         """Work until nothing can be asked any more; the first error that is not one call's own ends the run."""
-        self._progress(0, self._total, "interest texts")
+        self._progress(0, self._total, LABEL)
         try:
             async with self._llm:
                 tasks = [asyncio.create_task(self._feed())]
@@ -99,7 +135,7 @@ class Loop:
                 await self._reading  # its error is the run's
                 self._reading = None
             if not self._read_all and self._reading is None and self._reads_on():
-                self._reading = asyncio.create_task(self._read_users())
+                self._reading = asyncio.create_task(self._read_units())
                 self._reading.add_done_callback(lambda _: self._hungry.set())
             calls = self._draw(ahead - len(self._ready)) if len(self._ready) <= ahead // 2 else []
             if calls:
@@ -120,22 +156,18 @@ class Loop:
             self._arrivals.release()
 
     def _reads_on(self) -> bool:
-        rendered = self._backlog.ready + sum(len(user.calls) for user in self._read)
-        return len(self._read) < USERS_AHEAD and rendered < RENDERED_AHEAD * self._settings.llm_in_flight
+        rendered = self._backlog.ready + sum(len(unit.calls) for unit in self._read)
+        return len(self._read) < UNITS_AHEAD and rendered < RENDERED_AHEAD * self._settings.llm_in_flight
 
-    async def _read_users(self) -> None:
-        """Some more users with their first prompts rendered, off the event loop: it takes a while."""
-
-        def read() -> list[Prepared]:
-            return [self._backlog.prepare(user) for user in next(self._users, ())]
-
-        found = await asyncio.to_thread(read)
+    async def _read_units(self) -> None:
+        """Some more units with their first prompts rendered, off the event loop: it takes a while."""
+        found = await asyncio.to_thread(next, self._units, ())
         self._read.extend(found)
         self._read_all = not found
 
-    def _draw(self, most: int) -> list[Call]:
+    def _draw(self, most: int) -> list[Call[Place]]:
         """The next calls, as many as the budget admits."""
-        calls: list[Call] = []
+        calls: list[Call[Place]] = []
         while len(calls) < most and self._account.reached is None:
             call = self._backlog.take()
             if call is None:
@@ -159,34 +191,36 @@ class Loop:
             if not self._ready:
                 return
             call = self._ready.popleft()
-            if call.user_key in self._erased or self._account.expired():  # not asked: closing the ledger gives it back
+            if (
+                call.place.owner in self._erased or self._account.expired()
+            ):  # not asked: closing the ledger gives it back
                 self._account.give_back(call)
                 self._return(functools.partial(self._backlog.dropped, call))
                 continue
             await self._ask(call)
 
-    async def _ask(self, call: Call) -> None:
+    async def _ask(self, call: Call[Place]) -> None:
         asked_at = datetime.now(UTC)
         try:
             prompt, left_out = await fitted(
-                lambda prompt: self._llm.excess(prompt, call.max_tokens), call.shortened, call.behaviors
+                lambda prompt: self._llm.excess(prompt, call.max_tokens), call.shortened, call.parts
             )
             answer = await self._llm.complete(prompt, call.max_tokens)
         except CallPoison as error:
-            self._trace(call, call.prompt, None, asked_at, str(error))
+            self._tell(call, call.prompt, None, asked_at, str(error))
             await self._lost(call, "quarantined", str(error), error.spent)
         except CallFailed as error:
-            self._trace(call, call.prompt, None, asked_at, str(error))
+            self._tell(call, call.prompt, None, asked_at, str(error))
             await self._lost(call, "failed", str(error), error.spent)
         else:
             kept = await self._store(Result(call, answer, prompt, left_out))
             self._account.settle(call, answer.spent)
             self._failures = 0
             if not kept:
-                self._erased.add(call.user_key)
+                self._erased.add(call.place.owner)
                 self._return(functools.partial(self._backlog.dropped, call))
                 return
-            self._trace(call, prompt, answer, asked_at, None)
+            self._tell(call, prompt, answer, asked_at, None)
             self._done.update(
                 {
                     call.kind: 1,
@@ -196,9 +230,10 @@ class Loop:
                 }
             )
             self._return(functools.partial(self._backlog.answered, call, answer.text))
-            self._progress(self._done["summary"] + self._done["shift"], self._total, "interest texts")
+            self._texts += 1
+            self._progress(self._texts, self._total, LABEL)
 
-    async def _lost(self, call: Call, state: Literal["failed", "quarantined"], error: str, spent: Spent) -> None:
+    async def _lost(self, call: Call[Place], state: Literal["failed", "quarantined"], error: str, spent: Spent) -> None:
         await _in_thread(self._storing, self._ledger.give_up, [(call, error, spent)], state)
         self._account.settle(call, spent)
         self._done.update({state: 1, "prompt_tokens": spent.prompt_tokens,
@@ -217,7 +252,7 @@ class Loop:
         self._unreturned -= 1
         self._hungry.set()
 
-    async def _store(self, result: Result) -> bool:
+    async def _store(self, result: Result[Place]) -> bool:
         """Wait until the answer is committed; those that arrive meanwhile go together. False: its user is erased."""
         mine = _Unsaved(result, asyncio.get_running_loop().create_future())
         self._unsaved.append(mine)
@@ -242,16 +277,11 @@ class Loop:
                 if not each.saved.done():
                     each.saved.set_result(each.result.call.key in kept)
 
-    def _trace(self, call: Call, prompt: str, answer: Any, asked_at: datetime, error: str | None) -> None:
-        if self._traces.keep(call.key):
-            self._traces.record(
-                call_key=call.key, user_id=call.user_id, partition_no=call.partition_no, kind=call.kind, prompt=prompt,
-                answer_text=answer.text if answer else None, model=self._settings.llm_model,
-                server=answer.server if answer else "", prompt_tokens=answer.prompt_tokens if answer else None,
-                completion_tokens=answer.completion_tokens if answer else None,
-                latency_seconds=answer.latency_seconds if answer else (datetime.now(UTC) - asked_at).total_seconds(),
-                started_at=asked_at, error=error,
-            )  # fmt: skip
+    def _tell(
+        self, call: Call[Place], prompt: str, answer: Answer | None, asked_at: datetime, error: str | None
+    ) -> None:
+        if self._watch:
+            self._watch(call, prompt, answer, asked_at, error)
 
 
 async def _in_thread(turn: asyncio.Lock, action: Any, *arguments: Any) -> Any:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -13,10 +13,10 @@ from liber_tasks.config import Settings
 from liber_tasks.errors import InputError
 from liber_tasks.interest.wording.domain import Domain, domain, pack
 
-Kind = Literal["summary", "shift"]
-Style = Literal["grounded", "titles"]
+Kind = Literal["summary", "shift", "item"]
+Style = Literal["grounded", "titles", "described"]
 Variant = Literal["full", "no_shift", "no_partition"]
-KINDS: tuple[Kind, ...] = ("summary", "shift")
+KINDS: tuple[Kind, ...] = ("summary", "shift")  # of a partition
 TITLE_CHARACTERS = 100
 TEXT_CHARACTERS = 1200
 HISTORY_CHARACTERS = 8000  # a bound against junk; what the server can take is asked there
@@ -25,6 +25,7 @@ WORDING = 1  # of the code that words prompts: count up when the same inputs giv
 VARIABLES: dict[Kind, tuple[frozenset[str], frozenset[str]]] = {
     "summary": (frozenset({"history"}), frozenset({"items", "factors", "user", "history", "facts"})),
     "shift": (frozenset({"previous", "current"}), frozenset({"items", "factors", "previous", "current"})),
+    "item": (frozenset({"item"}), frozenset({"items", "factors", "names", "item", "attributes"})),
 }
 _VARIABLE = re.compile(r"{{\s*(\w+)\s*}}")  # as MLflow's prompt registry writes them
 _FOLDER = Path(__file__).parent / "templates"
@@ -35,7 +36,7 @@ class PromptTemplate:
     """A template; its version changes with its text.
 
     Attributes:
-        name: summary or shift.
+        name: summary, shift or item.
         text: with {{variables}}.
         uri: where it is in MLflow's prompt registry; None: not there.
     """
@@ -66,7 +67,7 @@ class PromptTemplate:
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What texts are made with; a row of liber.knowledge_version.
+    """What texts of partitions are made with; a row of liber.knowledge_version.
 
     Attributes:
         model: name sent to the server.
@@ -77,6 +78,7 @@ class Knowledge:
         variant: of the paper's ablation (sections 4.4 and 4.6).
         length: behaviours a prompt of variant no_partition shows.
         guided: output by a JSON schema where the server offers it.
+        items: version of the texts about items that a summary's prompt shows, of style described; else None.
     """
 
     model: str
@@ -87,6 +89,7 @@ class Knowledge:
     variant: Variant = "full"
     length: int | None = None
     guided: bool = True
+    items: str | None = None
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -101,21 +104,20 @@ class Knowledge:
             "guided": self.guided,
             "wording": WORDING,
             "summary_origin": self.summary_origin,
-        }
+        } | ({} if self.items is None else {"items": self.items})
 
     @property
     def summary_origin(self) -> str:
         """Digest of what shapes a summary: versions with equal ones ask the same, so they share the answers."""
         shaping = [self.model, self.templates["summary"].version, self.domain.digest, self.max_tokens["summary"],
-                   self.style, self.length, self.guided, WORDING]  # fmt: skip
-        return digest(_json(shaping))[:16]
+                   self.style, self.length, self.guided, WORDING, *filter(None, [self.items])]  # fmt: skip
+        return digest(as_json(shaping))[:16]
 
     @property
     def version(self) -> str:
         """Readable name with a digest of all that shapes a text."""
         prompts = [self.templates[kind].version for kind in KINDS]
-        model, pack_name = (plain_name(name) for name in (self.model.rsplit("/", 1)[-1], self.domain.name))
-        return f"{model or 'model'}-{pack_name or 'pack'}-{digest(_json([self.model, prompts, self.parameters]))[:10]}"
+        return f"{origin_name(self.model, self.domain)}-{digest(as_json([self.model, prompts, self.parameters]))[:10]}"
 
     @property
     def has_shift(self) -> bool:
@@ -136,33 +138,6 @@ class Knowledge:
         return {kind: uri for kind in KINDS if (uri := self.templates[kind].uri)}
 
 
-@dataclass(frozen=True)
-class Call:
-    """One question to the LLM. Equal keys mean the same question about the same partition.
-
-    Attributes:
-        key: digest of everything that may change the answer.
-        user_id: whose partition it is about.
-        user_key: of the same user.
-        partition_no: j of P_j.
-        kind: summary or shift.
-        prompt: whole, before the server's context shortens it.
-        max_tokens: bound of the answer.
-        shortened: renders the prompt without the so many oldest behaviours.
-        behaviors: how many the prompt shows; 0: it cannot be shortened.
-    """
-
-    key: str
-    user_id: str
-    user_key: int
-    partition_no: int
-    kind: Kind
-    prompt: str
-    max_tokens: int
-    shortened: Callable[[int], str] = field(compare=False, repr=False)
-    behaviors: int
-
-
 def knowledge_version(settings: Settings) -> Knowledge:
     """What these settings make texts with.
 
@@ -170,24 +145,26 @@ def knowledge_version(settings: Settings) -> Knowledge:
         InputError: there is no such domain pack or prompt.
         ServiceUnavailable: a prompt is in MLflow's registry and MLflow cannot be reached.
     """
-    templates: dict[Kind, PromptTemplate] = {}
-    for kind, uri in (("summary", settings.summary_prompt), ("shift", settings.shift_prompt)):
-        if uri is None:
-            templates[kind] = template(kind)  # type: ignore[index, arg-type]
-        else:
-            from liber_tasks.interest.wording.registry import load
-
-            templates[kind] = load(settings, kind, uri)  # type: ignore[index, arg-type]
     return Knowledge(
         model=settings.llm_model,
         domain=domain(settings.domain),
-        templates=templates,
+        templates={
+            "summary": chosen(settings, "summary", settings.summary_prompt),
+            "shift": chosen(settings, "shift", settings.shift_prompt),
+        },
         max_tokens={"summary": settings.summary_max_tokens, "shift": settings.shift_max_tokens},
         style=settings.history_style,
         variant=settings.learn_variant,
         length=settings.learn_length if settings.learn_variant == "no_partition" else None,
         guided=settings.llm_guided,
+        items=_items(settings) if settings.history_style == "described" else None,
     )
+
+
+def _items(settings: Settings) -> str:
+    from liber_tasks.interest.item_prompt import item_knowledge  # which words prompts with what is here
+
+    return settings.item_knowledge_version or item_knowledge(settings).version
 
 
 def knowledge_of(model: str, parameters: Mapping[str, Any], recipe: Mapping[str, Any]) -> Knowledge:
@@ -205,6 +182,7 @@ def knowledge_of(model: str, parameters: Mapping[str, Any], recipe: Mapping[str,
         variant=parameters["variant"],
         length=parameters["length"],
         guided=parameters["guided"],
+        items=parameters.get("items"),
     )
 
 
@@ -212,7 +190,21 @@ def call_key(knowledge: Knowledge, user_id: str, partition_no: int, kind: Kind, 
     """Digest of everything that may change the answer to a rendered prompt."""
     parts = [user_id, partition_no, kind, digest(prompt), knowledge.templates[kind].version, knowledge.model,
              knowledge.parameters]  # fmt: skip
-    return digest(_json(parts))
+    return digest(as_json(parts))
+
+
+def chosen(settings: Settings, kind: Kind, uri: str | None) -> PromptTemplate:
+    """The template at an address of MLflow's prompt registry; without an address the installed one.
+
+    Raises:
+        InputError: there is no such prompt.
+        ServiceUnavailable: MLflow cannot be reached.
+    """
+    if uri is None:
+        return template(kind)
+    from liber_tasks.interest.wording.registry import load
+
+    return load(settings, kind, uri)
 
 
 @cache
@@ -245,5 +237,11 @@ def plain_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-")[:40]
 
 
-def _json(value: Any) -> str:
+def origin_name(model: str, domain: Domain) -> str:
+    """How the names of versions begin: with the model and the pack."""
+    return f"{plain_name(model.rsplit('/', 1)[-1]) or 'model'}-{plain_name(domain.name) or 'pack'}"
+
+
+def as_json(value: Any) -> str:
+    """JSON that is equal for equal values."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False)

@@ -3,7 +3,8 @@
 Behaviours and summaries never change; profiles do, and keep their past states. Which states a learner saw is not
 written down: it read them some time before its call was claimed, so the states before the claim are tried first,
 newest first, and the digest kept with the text decides. Changes become visible in the order of their moments and a
-learner reads in one snapshot, so one of these states is what it saw.
+learner reads in one snapshot, so one of these states is what it saw. Texts about items keep no past: a prompt that
+shows them (style described) comes back as long as none of them was replaced.
 """
 
 import bisect
@@ -115,8 +116,9 @@ def reproduce(
     source = f"any of the {tried} profile states kept" if kind == "summary" else "the two summaries stored"
     raise LiberError(
         f"{what} cannot be reproduced: with the template and domain pack kept with it, {source} does not give its "
-        f"digest {learnt.input_sha256[:8]}. A profile changed before its past was kept, or the code that words prompts "
-        f"did: install the release that was in use on {learnt.asked_at:%Y-%m-%d}."
+        f"digest {learnt.input_sha256[:8]}. A profile changed before its past was kept, a text about an item was "
+        "replaced, or the code that words prompts changed: install the release that was in use on "
+        f"{learnt.asked_at:%Y-%m-%d}."
     )
 
 
@@ -136,10 +138,12 @@ def _summary_prompts(
     """The prompt with each state of the profiles, likeliest first, and until when that state held."""
     place = {"user_key": learnt.user_key, "partition_no": partition_no, "length": knowledge.length}
     behaviors = list(connection.execute(query("interest/partition_behaviors"), place))
-    keys = {"item_keys": sorted({row.item_key for row in behaviors})}
+    keys: dict[str, Any] = {"item_keys": sorted({row.item_key for row in behaviors})}
     of_item: dict[int, list[Any]] = {}
     for row in connection.execute(query("interest/item_states"), keys):
         of_item.setdefault(row.item_key, []).append((row.valid_to, (row.title, row.attributes)))
+    about = connection.execute(query("items/texts"), keys | {"items": knowledge.items})
+    said = {row.item_key: row.text for row in about}
     items = {key: _states(rows) for key, rows in of_item.items()}
     profile = connection.execute(query("interest/user_states"), {"user_key": learnt.user_key})
     user = _states([(row.valid_to, row.attributes) for row in profile])
@@ -147,7 +151,8 @@ def _summary_prompts(
         shown = []
         for row in behaviors:
             title, attributes = items[row.item_key].until(until)
-            shown.append(Behavior(title, attributes, row.kind, row.rating, row.play_seconds))
+            words = said.get(row.item_key, "")
+            shown.append(Behavior(title, attributes, row.kind, row.rating, row.play_seconds, words))
         yield until, summary_prompt(knowledge, user.until(until), shown, left_out=learnt.left_out)
 
 

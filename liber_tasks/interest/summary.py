@@ -6,6 +6,7 @@ from typing import Any
 
 from liber_tasks.interest.behavior import Behavior
 from liber_tasks.interest.prompts import HISTORY_CHARACTERS, TITLE_CHARACTERS, Knowledge
+from liber_tasks.interest.wording.descriptions import descriptions
 from liber_tasks.interest.wording.domain import Domain
 from liber_tasks.interest.wording.facts import facts
 from liber_tasks.interest.wording.untrusted import quote
@@ -29,16 +30,20 @@ def summary_prompt(
         knowledge: template, domain and style.
         user: attributes of the user.
         behaviors: the partition, oldest first.
-        left_out: oldest behaviours that the history leaves out, and says so; facts are computed from all.
+        left_out: oldest behaviours that the history leaves out, and says so; facts are computed from all, but what was
+            said about an item goes with it.
     """
     domain = knowledge.domain
-    write = _grouped if knowledge.style == "grounded" else _listed
+    write = _listed if knowledge.style == "titles" else _grouped
+    said = [facts(domain, behaviors)] if knowledge.style != "titles" else []
+    if knowledge.style == "described":
+        said.append(descriptions(domain, behaviors[left_out:], HISTORY_CHARACTERS))
     return knowledge.templates["summary"].render(
         items=domain.items,
         factors=domain.factors,
         user=", ".join(domain.fill(domain.user, user)) or "unknown",
         history=_history(domain, behaviors, left_out, write),
-        facts=facts(domain, behaviors) if knowledge.style == "grounded" else "",
+        facts="\n".join(filter(None, said)),
     )
 
 

@@ -9,13 +9,15 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from contextlib import ExitStack
-from datetime import datetime
+from datetime import UTC, datetime
 from threading import Condition, Thread
 from typing import TYPE_CHECKING
 
 from liber_tasks.config import Settings, environment
 from liber_tasks.errors import ServiceUnavailable
+from liber_tasks.interest.call import Call, PartitionPlace
 from liber_tasks.interest.prompts import Kind, digest
+from liber_tasks.interest.server.answers import Answer
 from liber_tasks.interest.trace_format import USER_TAG, Traced, span, trace_info
 from liber_tasks.mlflow_client import PATIENCE, connected, experiment_id
 
@@ -50,6 +52,7 @@ class Traces:
             InputError: traces are wanted, and MLFLOW_TRACKING_URI is not set.
         """
         self._share = settings.trace_share
+        self._model = settings.llm_model
         self._tags = {"liber.run_id": run_id, "liber.knowledge_version": knowledge_version}
         self._waiting: deque[Traced] = deque()
         self._wake = Condition()
@@ -68,6 +71,20 @@ class Traces:
     def keep(self, call_key: str) -> bool:
         """Whether a call is in the sample: by a digest of its key, so the same calls are in every run's."""
         return int(digest(f"trace:{call_key}")[:13], 16) < self._share * 16**13
+
+    def watch(
+        self, call: Call[PartitionPlace], prompt: str, answer: Answer | None, asked_at: datetime, error: str | None
+    ) -> None:
+        """Record a call that has ended, if it is in the sample; arguments as a loop's `Watch` has them."""
+        if self.keep(call.key):
+            self.record(
+                call_key=call.key, user_id=call.place.user_id, partition_no=call.place.partition_no, kind=call.kind,
+                prompt=prompt, answer_text=answer.text if answer else None, model=self._model,
+                server=answer.server if answer else "", prompt_tokens=answer.prompt_tokens if answer else None,
+                completion_tokens=answer.completion_tokens if answer else None,
+                latency_seconds=answer.latency_seconds if answer else (datetime.now(UTC) - asked_at).total_seconds(),
+                started_at=asked_at, error=error,
+            )  # fmt: skip
 
     def record(
         self, *, call_key: str, user_id: str, partition_no: int, kind: Kind, prompt: str, answer_text: str | None,

@@ -65,6 +65,7 @@ def stack_settings(stack: Stack) -> Settings:
             "llm_url": environment["LIBER_LLM_URL"],
             "llm_model": environment["LIBER_LLM_MODEL"],
             "llm_guided": environment["LIBER_LLM_GUIDED"] == "True",
+            "item_max_tokens": int(environment["LIBER_ITEM_MAX_TOKENS"]),
             "mlflow_tracking_uri": environment["MLFLOW_TRACKING_URI"],
         }
     )

@@ -18,6 +18,7 @@ DATABASES = {"liber": "liber", "airflow": "airflow", "mlflow": "mlflow"}  # name
 SERVICES = ("postgres", "llm", "llm_2", "mlflow", "airflow", "dashboard")
 LOOPBACK = "127.0.0.1"
 EMBEDDED_MODEL = "smollm2-135m"  # default weights of the embedded LLM server
+EMBEDDED_ITEM_TOKENS = 40  # of what it says about an item
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class Stack:
             "LIBER_LLM_URL": given.llm_url or f"{self.urls['llm']},{self.urls['llm_2']}",
             "LIBER_LLM_MODEL": self._model(),
             "LIBER_LLM_GUIDED": str(self._guided()),
+            "LIBER_ITEM_MAX_TOKENS": str(self._item_max_tokens()),
             "MLFLOW_TRACKING_URI": given.mlflow_tracking_uri or self.urls["mlflow"],
         }
 
@@ -93,6 +95,13 @@ class Stack:
         if "llm_guided" in self.settings.model_fields_set:
             return self.settings.llm_guided
         return self._model() != EMBEDDED_MODEL
+
+    def _item_max_tokens(self) -> int:
+        """How long a text about an item may be: the user's choice, else a sentence of the embedded server's weights,
+        which go round in loops when they are to say more."""
+        if "item_max_tokens" in self.settings.model_fields_set or self._model() != EMBEDDED_MODEL:
+            return self.settings.item_max_tokens
+        return EMBEDDED_ITEM_TOKENS
 
     def environment(self) -> dict[str, str]:
         """Full environment of the stack's processes."""

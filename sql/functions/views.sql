@@ -84,6 +84,34 @@ encodable AS (
         AND (s.partition_no = 1 OR c.text IS NOT NULL OR coalesce(k.parameters ->> 'variant', 'full') <> 'full')
 ),
 
+-- Of the newest version there is. A text of an item that has changed since counts as done: to look at every item's
+-- attributes is what `liber learn --items --dry-run` does.
+item_version AS (
+    SELECT knowledge_version
+    FROM liber.knowledge_version
+    WHERE item_prompt IS NOT NULL
+    ORDER BY created_at DESC, knowledge_version ASC
+    LIMIT 1
+),
+
+items AS (
+    SELECT
+        (SELECT count(*) FROM liber.item) AS n,
+        (
+            SELECT count(*)
+            FROM liber.item_knowledge AS k
+            INNER JOIN item_version AS v ON k.knowledge_version = v.knowledge_version
+        ) AS described,
+        (
+            SELECT count(DISTINCT c.item_key)
+            FROM liber.llm_call AS c
+            INNER JOIN item_version AS v ON c.knowledge_version = v.knowledge_version
+            LEFT JOIN liber.item_knowledge AS k
+                ON c.item_key = k.item_key AND c.knowledge_version = k.knowledge_version
+            WHERE c.item_key IS NOT NULL AND c.state = 'quarantined' AND k.item_key IS NULL
+        ) AS lost
+),
+
 streams AS (
     SELECT
         coalesce(sum(last_seq), 0)::bigint AS behaviors,
@@ -113,6 +141,8 @@ FROM (
     FROM partitions CROSS JOIN texts CROSS JOIN lost
     UNION ALL
     SELECT 5, 'encode', 'partitions', vectors.n, encodable.n - vectors.n, 0 FROM vectors CROSS JOIN encodable
+    UNION ALL
+    SELECT 6, 'item knowledge', 'items', items.described, items.n - items.described - items.lost, items.lost FROM items
 ) AS stages
 ORDER BY step;
 

@@ -22,10 +22,10 @@ from sqlalchemy import Engine
 from liber_tasks.behavior.ingest import ingest
 from liber_tasks.behavior.movielens import USERS, obtain
 from liber_tasks.config import Settings
-from liber_tasks.interest.backlog import Backlog
+from liber_tasks.interest.backlog import Backlog, PartitionCall
 from liber_tasks.interest.inputs import users_in_order, work
 from liber_tasks.interest.learn import learn
-from liber_tasks.interest.prompts import Call, knowledge_version
+from liber_tasks.interest.prompts import knowledge_version
 from liber_tasks.partition.rules import PartitionRule
 from liber_tasks.partition.stream import seal
 from liber_tasks.types import Shard
@@ -87,7 +87,7 @@ def measure() -> tuple[dict[str, float], dict[str, Any]]:
     return ratios, figures
 
 
-def every_call(engine: Engine, settings: Settings) -> Iterator[Call]:
+def every_call(engine: Engine, settings: Settings) -> Iterator[PartitionCall]:
     """Every call of an empty database in the order a run takes them, its summaries answered with random words."""
     knowledge = knowledge_version(settings)
     backlog, dice, words = Backlog(knowledge), random.Random(0), VOCABULARY.split()

@@ -118,6 +118,30 @@ def test_a_killed_task_is_retried_and_goes_on_with_what_is_left_of_its_budget(
     assert {key for key, _ in there.vectors(version)} >= set(users)
 
 
+def test_items_are_described_once_and_encoded_and_again_only_when_they_change(there: World, version: str) -> None:
+    items = {str(row.title): row.item_key for row in rows(there.engine, "SELECT title, item_key FROM liber.item")}
+    with there.llm.watched() as asked:
+        run = there.run("learn_items", max_calls=len(items) - 1)
+        rest = there.run("learn_items")
+    assert (run.state, rest.state) == ("success", "success"), there.api.failure(run)
+    assert len(asked) == len(items)
+    assert set(asked.values()) == {1}
+    described = rows(there.engine, "SELECT item_key FROM liber.item_knowledge ORDER BY item_key")
+    assert [row.item_key for row in described] == sorted(items.values())
+    assert run.tasks["announce_vectors"] == "success"  # of the attributes
+    assert rest.tasks["announce_vectors"] == "skipped"
+    assert len(rows(there.engine, "SELECT FROM liber.item_vector")) == len(items)
+    shards = [there.api.xcom(run, "learn", map_index=shard) for shard in range(SHARDS)]
+    assert sum(shard["calls"] for shard in shards) == len(items) - 1
+    assert there.api.xcom(run, "plan", "cost")["items"] == len(items)
+    with there.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE liber.item SET title = 'Alien (1979)' WHERE title = 'Alien'")
+    with there.llm.watched() as asked:
+        changed = there.run("learn_items", max_items=len(items))
+    assert changed.state == "success", there.api.failure(changed)
+    assert [prompt.count('Title: "Alien (1979)"') for prompt in asked.elements()] == [1]
+
+
 def test_never_more_calls_in_flight_than_the_pool_has_slots(there: World, version: str) -> None:
     there.add_users(4, 2)
     there.api.resize_pool(LLM_POOL, IN_FLIGHT_OF_A_TASK)

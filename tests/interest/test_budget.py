@@ -15,19 +15,22 @@ from sqlalchemy import Engine, text
 
 from liber_tasks.config import Settings
 from liber_tasks.interest import learn as learning
+from liber_tasks.interest.backlog import PartitionCall
 from liber_tasks.interest.budget import CHARACTERS_PER_TOKEN, Account, Budget
+from liber_tasks.interest.call import Call, PartitionPlace
 from liber_tasks.interest.learn import learn
 from liber_tasks.interest.llm import Spent
-from liber_tasks.interest.prompts import Call
 from liber_tasks.learning import share
 from liber_tasks.types import Shard
 from tests.interest.data import add_user, expected, rows, texts
 from tests.interest.faults import GOOD, Reply, Seen, completion, faulty
 
 
-def call(number: int, characters: int, max_tokens: int) -> Call:
+def call(number: int, characters: int, max_tokens: int) -> PartitionCall:
     """A question of that length."""
-    return Call(f"key {number}", "a", 1, number, "summary", "x" * characters, max_tokens, lambda _: "", 0)
+    return Call(
+        f"key {number}", PartitionPlace("a", 1, number), "summary", "x" * characters, max_tokens, lambda _: "", 0
+    )
 
 
 class Spending(RuleBasedStateMachine):
@@ -42,7 +45,7 @@ class Spending(RuleBasedStateMachine):
         self.now = 100.0
         self.budget = Budget(calls, tokens, seconds)
         self.account = Account(self.budget, lambda: self.now)
-        self.open: list[Call] = []
+        self.open: list[PartitionCall] = []
         self.made = self.asked = self.spent = 0
 
     @rule(size=st.integers(0, 60), max_tokens=st.integers(1, 40))
@@ -99,7 +102,7 @@ class Spending(RuleBasedStateMachine):
         return self.budget.seconds is not None and self.now - 100.0 >= self.budget.seconds
 
     @staticmethod
-    def cost(each: Call) -> int:
+    def cost(each: PartitionCall) -> int:
         return round(len(each.prompt) / CHARACTERS_PER_TOKEN) + each.max_tokens
 
 

@@ -11,12 +11,12 @@ from sqlalchemy import Engine
 from liber_tasks.config import Settings
 from liber_tasks.errors import InputError
 from liber_tasks.interest import inputs, ledger, loop
-from liber_tasks.interest.backlog import UserWork
+from liber_tasks.interest.backlog import Backlog, Prepared
 from liber_tasks.interest.budget import Account, Budget
 from liber_tasks.interest.learn import learn
 from liber_tasks.interest.prompts import knowledge_version
 from liber_tasks.interest.timeline import timeline
-from liber_tasks.interest.traces import Traces
+from liber_tasks.interest.versions import name_version
 from liber_tasks.types import silent
 from tests.interest.data import add_user, expected, rows, texts
 from tests.interest.faults import GOOD, faulty
@@ -82,19 +82,21 @@ def test_users_are_read_as_far_as_calls_need_them(engine: Engine, settings: Sett
     """Ten partitions and one call in flight: a user is enough until fewer calls are left than are rendered ahead."""
     keys, read = [add_user(engine, f"u{n}", 10) for n in range(5)], []
     knowledge = knowledge_version(settings)
-    ledger.name_version(engine, knowledge)
+    name_version(engine, knowledge)
 
-    def users() -> Iterator[list[UserWork]]:
+    backlog = Backlog(knowledge)
+
+    def users() -> Iterator[list[Prepared]]:
         for key in keys:
             read.append(key)
-            yield from inputs.work(engine, knowledge, [key])
+            for found in inputs.work(engine, knowledge, [key]):
+                yield [backlog.prepare(user) for user in found]
 
     with faulty(lambda *_: GOOD) as seen:
         live = settings.model_copy(update={"llm_url": seen.url, "llm_in_flight": 1})
         account = Account(Budget(calls=calls), time.monotonic)
-        books = ledger.Ledger(engine, knowledge, "run")
-        traces = Traces(live, "run", knowledge.version)
-        asyncio.run(loop.Loop(live, knowledge, users(), books, account, traces, calls, silent).go())
+        books = ledger.Ledger(engine, ledger.PARTITIONS, knowledge.version, "run")
+        asyncio.run(loop.Loop(live, backlog, users(), books, account, calls, silent).go())
     assert len(seen.times) == calls
     assert len(read) <= most
 

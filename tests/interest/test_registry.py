@@ -11,12 +11,16 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from sqlalchemy import Engine
 
 from liber_tasks.config import Settings
 from liber_tasks.config import load as settings_of
 from liber_tasks.errors import InputError, ServiceUnavailable
+from liber_tasks.interest.items import learn_items
 from liber_tasks.interest.prompts import Kind, PromptTemplate, template
 from liber_tasks.interest.wording import registry
+from tests.interest.data import add_user, rows
+from tests.interest.faults import GOOD, faulty
 from tests.services_mlflow import mlflow_url  # noqa: F401
 
 AWAY = "http://127.0.0.1:9"
@@ -59,7 +63,8 @@ def versions(client: MlflowClient, kind: Kind = "summary") -> list[Any]:
 def test_the_installed_templates_are_registered_once_and_load_as_they_are(
     tracked: Settings, client: MlflowClient
 ) -> None:
-    installed: dict[Kind, PromptTemplate] = {"summary": template("summary"), "shift": template("shift")}
+    kinds: tuple[Kind, ...] = ("summary", "shift", "item")
+    installed = {kind: template(kind) for kind in kinds}
     first = registry.register(tracked, installed)
     assert first == {kind: f"prompts:/{registry.NAMES[kind]}/1" for kind in installed}
     assert registry.register(tracked, installed) == first
@@ -68,6 +73,25 @@ def test_the_installed_templates_are_registered_once_and_load_as_they_are(
         loaded = registry.load(tracked, kind, first[kind])
         assert (loaded.name, loaded.text, loaded.uri) == (kind, it.text, first[kind])
         assert loaded.version == it.version
+
+
+def test_a_run_about_items_registers_its_prompt_and_takes_another_one_from_there(
+    tracked: Settings, client: MlflowClient, engine: Engine, settings: Settings
+) -> None:
+    add_user(engine, "a", 1, titles=("Heat",))
+    with faulty(lambda *_: GOOD) as seen:
+        live = settings.model_copy(update={"llm_url": seen.url, "mlflow_tracking_uri": tracked.mlflow_tracking_uri})
+        first = learn_items(engine, live)
+        own = added(client, "Say what {{item}} is.\n{{attributes}}", "item")
+        second = learn_items(engine, live.model_copy(update={"item_prompt": own}))
+    assert [first.calls, second.calls] == [1, 1]
+    assert first.knowledge_version != second.knowledge_version
+    assert 'Say what "Heat" is.\n"genres": "Comedy"' in list(seen.prompts)[1]
+    kept = rows(engine, "SELECT registered FROM liber.knowledge_version ORDER BY created_at")
+    assert [row.registered for row in kept] == [{"item": f"prompts:/{registry.NAMES['item']}/1"}, {"item": own}]
+    no_item = added(client, "Say something.", "item")
+    with pytest.raises(InputError, match=r"LIBER_ITEM_PROMPT: .* has no \{\{item\}\}"):
+        learn_items(engine, live.model_copy(update={"item_prompt": no_item}))
 
 
 def test_a_version_says_its_digest_its_kind_and_where_its_text_is_from(tracked: Settings, client: MlflowClient) -> None:

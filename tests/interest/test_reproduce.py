@@ -21,12 +21,13 @@ from liber_tasks.behavior.ingest import ingest
 from liber_tasks.config import Settings
 from liber_tasks.errors import InputError, LiberError
 from liber_tasks.interest import inputs, prompts
-from liber_tasks.interest.backlog import Backlog
+from liber_tasks.interest.backlog import Backlog, PartitionCall
 from liber_tasks.interest.learn import learn
-from liber_tasks.interest.ledger import Ledger, Result, name_version
-from liber_tasks.interest.prompts import Call, Kind, Knowledge, knowledge_version
+from liber_tasks.interest.ledger import PARTITIONS, Ledger, Result
+from liber_tasks.interest.prompts import Kind, Knowledge, knowledge_version
 from liber_tasks.interest.reproduce import reproduce
 from liber_tasks.interest.server.answers import Answer, Spent
+from liber_tasks.interest.versions import name_version
 from liber_tasks.interest.wording import domain as packs
 from tests.behavior.files import write_jsonl
 from tests.interest.data import TITLES, add_user, rows
@@ -66,7 +67,7 @@ def work(engine: Engine, knowledge: Knowledge, user_id: str) -> Backlog:
 def opened(engine: Engine, knowledge: Knowledge, run_id: str = "r") -> Ledger:
     """A ledger of a version that is named."""
     name_version(engine, knowledge)
-    return Ledger(engine, knowledge, run_id)
+    return Ledger(engine, PARTITIONS, knowledge.version, run_id)
 
 
 def answer(engine: Engine, knowledge: Knowledge, user_id: str, most: int, asked: Asked, *, left_out: int = 0) -> None:
@@ -74,10 +75,10 @@ def answer(engine: Engine, knowledge: Knowledge, user_id: str, most: int, asked:
     ledger, backlog = opened(engine, knowledge), work(engine, knowledge, user_id)
     while most and (call := backlog.take()) is not None:
         assert ledger.claim([call]) == {call.key}
-        missing = min(left_out, call.behaviors)
+        missing = min(left_out, call.parts)
         prompt = call.shortened(missing)
         ledger.store([Result(call, ANSWER, prompt, missing)])
-        asked[user_id, call.partition_no, call.kind] = prompt
+        asked[user_id, call.place.partition_no, call.kind] = prompt
         backlog.answered(call, ANSWER.text)
         most -= 1
     ledger.close("")
@@ -227,7 +228,7 @@ def test_one_text_is_asked_for_once_though_learners_read_different_profiles(
     engine: Engine, settings: Settings, knowledge: Knowledge, tmp_path: Path
 ) -> None:
     add_user(engine, "a", 1)
-    calls: list[Call] = []
+    calls: list[PartitionCall] = []
     for n in range(2):
         change(engine, settings, tmp_path, "items", [film(TITLES[0], n)])
         calls += [call for call in [work(engine, knowledge, "a").take()] if call]

@@ -58,3 +58,13 @@ def test_a_wrong_python_is_one_sentence(python: str, said: str) -> None:
     assert done.returncode == 2
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("chosen", "tokens"), [({}, "40"), ({"item_max_tokens": 77}, "77"), ({"llm_model": "other"}, "200")]
+)
+def test_the_embedded_model_says_a_sentence_about_an_item_unless_told_otherwise(
+    tmp_path: Path, chosen: dict[str, object], tokens: str
+) -> None:
+    made = Stack(tmp_path / "var", Settings(_env_file=None, **chosen)).liber_environment()
+    assert made["LIBER_ITEM_MAX_TOKENS"] == tokens

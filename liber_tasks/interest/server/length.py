@@ -1,4 +1,4 @@
-"""The longest prompt that a server takes: the oldest behaviours are left out first. No I/O of its own."""
+"""The longest prompt that a server takes: a history loses its oldest behaviours first. No I/O of its own."""
 
 from collections.abc import Awaitable, Callable
 
@@ -10,11 +10,11 @@ async def fitted(excess: Callable[[str], Awaitable[int]], render: Callable[[int]
 
     Args:
         excess: tokens a prompt is over what the server takes; 0: it fits, or nobody can know.
-        render: the prompt without its oldest `left_out` behaviours; never longer than with fewer left out.
-        most: behaviours there are to leave out.
+        render: the prompt without so many parts, the oldest behaviours; never longer than with fewer left out.
+        most: parts there are to leave out.
 
     Returns:
-        The prompt, and how many behaviours it leaves out.
+        The prompt, and how many parts it leaves out.
 
     Raises:
         CallPoison: it does not fit even with all of them left out.
@@ -28,7 +28,7 @@ async def fitted(excess: Callable[[str], Awaitable[int]], render: Callable[[int]
         best = render(most)
         over = await excess(best)
     if over > 0:
-        raise CallPoison(f"the prompt is {over} tokens too long for the server even with every behaviour left out")
+        raise CallPoison(f"the prompt is {over} tokens too long for the server even with all left out that may be")
     too_few, enough = 0, most
     while enough - too_few > 1:
         middle = (too_few + enough) // 2

@@ -8,17 +8,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
+from typing import Any
 
 from sqlalchemy import Engine
 
 from liber_tasks.config import Settings
 from liber_tasks.db import database_errors, query
 from liber_tasks.errors import InputError, ServiceUnavailable
-from liber_tasks.interest.backlog import Backlog, Partition, UserWork
+from liber_tasks.interest.backlog import Backlog, Partition, PartitionCall, UserWork
 from liber_tasks.interest.behavior import Behavior
 from liber_tasks.interest.llm import CallFailed, CallPoison, LlmClient
 from liber_tasks.interest.loop import FAILURES_IN_A_ROW
-from liber_tasks.interest.prompts import KINDS, Call, Kind, knowledge_version
+from liber_tasks.interest.prompts import KINDS, Kind, knowledge_version
 from liber_tasks.interest.server.answers import Answer
 from liber_tasks.interest.server.length import fitted
 from liber_tasks.interest.study.efficiency_report import (
@@ -88,7 +89,7 @@ def efficiency(
     knowledge = knowledge_version(settings)
     variants = variants_of(knowledge)
     with database_errors():
-        totals, sample = _read(engine, users, seed)
+        totals, sample = _read(engine, users, seed, knowledge.items)
     if not sample:
         raise InputError("No user has two sealed partitions, so there is nothing to compare: ingest more and seal.")
     backlogs: dict[Name, Backlog] = {each.name: Backlog(each.knowledge) for each in variants if each.name != "no_shift"}
@@ -131,16 +132,19 @@ def efficiency(
     )
 
 
-def _read(engine: Engine, users: int, seed: int) -> tuple[Totals, list[Drawn]]:
+def _read(engine: Engine, users: int, seed: int, items: str | None) -> tuple[Totals, list[Drawn]]:
     """Counts over the database and the users drawn, as they are at one moment."""
     with engine.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True) as connection:
         totals = Totals(**connection.execute(query("efficiency/calls")).one()._asdict())
         drawn = list(connection.execute(query("efficiency/users"), {"users": users, "seed": str(seed)}))
-        keys = {"user_keys": [row.user_key for row in drawn]}
+        keys: dict[str, Any] = {"user_keys": [row.user_key for row in drawn]}
         partitions = list(connection.execute(query("efficiency/partitions"), keys))
-        rows = list(connection.execute(query("efficiency/behaviors"), keys))
+        rows = list(connection.execute(query("efficiency/behaviors"), keys | {"items": items}))
     behaviors = {
-        key: tuple(Behavior(row.title, row.attributes, row.kind, row.rating, row.play_seconds) for row in of_user)
+        key: tuple(
+            Behavior(row.title, row.attributes, row.kind, row.rating, row.play_seconds, row.said or "")
+            for row in of_user
+        )
         for key, of_user in groupby(rows, attrgetter("user_key"))
     }
     parts: dict[int, list[Partition]] = defaultdict(list)
@@ -180,7 +184,7 @@ class Questions:
         self._progress = progress
         self._done = self._failures = 0
         self._queue: list[str] = []  # prompts, the last one is next
-        self._open: dict[str, list[tuple[Name, Call]]] = {}  # queued or in flight
+        self._open: dict[str, list[tuple[Name, PartitionCall]]] = {}  # queued or in flight
         self._known: dict[str, Outcome] = {}
         for name in backlogs:
             self._draw(name)
@@ -210,7 +214,7 @@ class Questions:
         call = self._open[whole][0][1]
         try:
             prompt, left_out = await fitted(
-                lambda prompt: llm.excess(prompt, call.max_tokens), call.shortened, call.behaviors
+                lambda prompt: llm.excess(prompt, call.max_tokens), call.shortened, call.parts
             )
             answer = await llm.complete(prompt, call.max_tokens)
         except CallPoison:
@@ -233,8 +237,8 @@ class Questions:
         for name, call in self._open.pop(prompt):
             self._count(name, call, outcome.answer)
 
-    def _count(self, name: Name, call: Call, answer: Answer | None) -> None:
-        self.outcomes[name, call.kind, call.user_key].append(self._known[call.prompt])
+    def _count(self, name: Name, call: PartitionCall, answer: Answer | None) -> None:
+        self.outcomes[name, call.kind, call.place.user_key].append(self._known[call.prompt])
         self._done += 1
         self._progress(self._done, self._total, "calls measured")
         if answer is None:

@@ -49,6 +49,18 @@ class Responses(BaseModel):
     click: tuple[Piece, ...] = Field(min_length=1)
 
 
+class Description(BaseModel):
+    """What an item's text is to say besides the factors.
+
+    Attributes:
+        names: whose names it may hold.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    names: Line = Field(default="people and related titles", min_length=1)
+
+
 class Domain(BaseModel):
     """How a catalogue is worded. Pieces are texts with `{attribute}`; without the attribute a piece is left out.
 
@@ -63,6 +75,7 @@ class Domain(BaseModel):
         liked, disliked: ratings from here on are likes, up to here dislikes.
         response: pieces by kind of behaviour; `{rating}` and `{minutes}` are the behaviour's own.
         words: values in words, by attribute.
+        description: what an item's text is to say.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -78,6 +91,7 @@ class Domain(BaseModel):
     disliked: Rating
     response: Responses
     words: dict[Line, dict[Line, Line]] = {}
+    description: Description = Field(default_factory=Description)
 
     @model_validator(mode="after")
     def _apart(self) -> "Domain":
@@ -87,9 +101,13 @@ class Domain(BaseModel):
 
     @cached_property
     def digest(self) -> str:
-        """Of everything the pack says."""
-        said = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
-        return hashlib.sha256(said.encode()).hexdigest()
+        """Of everything the pack says about behaviours, and so of all that a partition's texts depend on."""
+        return _digest(self.model_dump(mode="json", exclude={"description"}))
+
+    @cached_property
+    def item_digest(self) -> str:
+        """Of everything that an item's text depends on."""
+        return _digest(self.model_dump(mode="json", include={"name", "items", "factors", "words", "description"}))
 
     def fill(self, pieces: Sequence[str], values: Mapping[str, Any], limit: int = ATTRIBUTE_CHARACTERS) -> list[str]:
         """The pieces whose attributes are all there, filled in."""
@@ -106,6 +124,10 @@ class Domain(BaseModel):
             return ""
         plain = clean(", ".join(map(str, value)) if isinstance(value, list) else str(value), limit)
         return self.words.get(name, {}).get(plain, plain)
+
+
+def _digest(said: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(said, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 def domain(name: str) -> Domain:

@@ -30,17 +30,19 @@ def facts(domain: Domain, behaviors: Sequence[Behavior]) -> str:
         ("Mean rating by period", _means(of_period, sorted(of_period)) if len(of_period) > 1 else ""),
         (f"Liked {domain.facts}", ", ".join(liked)),
         (f"Disliked {domain.facts}", ", ".join(disliked)),
-        ("Favourites", _names(sorted(_likes(domain, behaviors), key=_liking, reverse=True))),
-        ("Disliked", _names(sorted(_dislikes(domain, rated), key=_liking))),
+        ("Favourites", _names(sorted(likes(domain, behaviors), key=_liking, reverse=True))),
+        ("Disliked", _names(sorted(dislikes(domain, rated), key=_liking))),
     )
     return "\n".join(f"{label}: {said}." for label, said in lines if said)
 
 
-def _likes(domain: Domain, behaviors: Iterable[Behavior]) -> list[Behavior]:
+def likes(domain: Domain, behaviors: Iterable[Behavior]) -> list[Behavior]:
+    """Those with a rating from `liked` on, or with none."""
     return [each for each in behaviors if each.rating is None or each.rating >= domain.liked]
 
 
-def _dislikes(domain: Domain, rated: Iterable[Behavior]) -> list[Behavior]:
+def dislikes(domain: Domain, rated: Iterable[Behavior]) -> list[Behavior]:
+    """Those with a rating up to `disliked`."""
     return [each for each in rated if each.rating is not None and each.rating <= domain.disliked]
 
 

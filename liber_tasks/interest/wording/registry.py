@@ -16,8 +16,10 @@ from liber_tasks.mlflow_client import connected
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-NAMES: dict[Kind, str] = {"summary": "liber-summary", "shift": "liber-shift"}
-SETTING: dict[Kind, str] = {"summary": "LIBER_SUMMARY_PROMPT", "shift": "LIBER_SHIFT_PROMPT"}
+NAMES: dict[Kind, str] = {"summary": "liber-summary", "shift": "liber-shift", "item": "liber-item"}
+SETTING: dict[Kind, str] = {
+    "summary": "LIBER_SUMMARY_PROMPT", "shift": "LIBER_SHIFT_PROMPT", "item": "LIBER_ITEM_PROMPT",
+}  # fmt: skip
 _URI = re.compile(r"prompts:/(?P<name>[A-Za-z0-9_.-]+)(?:/(?P<version>[1-9]\d{0,8})|@(?P<alias>[A-Za-z0-9_.-]+))")
 _VARIABLE = re.compile(r"{{\s*\w+\s*}}")
 _MARKS = ("{{", "}}", "{%", "{#")

@@ -10,6 +10,12 @@ SELECT
     (SELECT count(*) FROM liber.interest WHERE kind = 'shift') AS shifts,
     (SELECT coalesce(sum(attempts), 0)::bigint FROM liber.llm_call) AS llm_calls,
     (SELECT count(*) FROM liber.llm_call WHERE state = 'quarantined') AS quarantined,
-    (SELECT coalesce(sum(prompt_tokens), 0)::bigint FROM liber.interest) AS prompt_tokens,
-    (SELECT coalesce(sum(completion_tokens), 0)::bigint FROM liber.interest) AS completion_tokens,
+    (
+        (SELECT coalesce(sum(prompt_tokens), 0) FROM liber.interest)
+        + (SELECT coalesce(sum(prompt_tokens), 0) FROM liber.item_knowledge)
+    )::bigint AS prompt_tokens,
+    (
+        (SELECT coalesce(sum(completion_tokens), 0) FROM liber.interest)
+        + (SELECT coalesce(sum(completion_tokens), 0) FROM liber.item_knowledge)
+    )::bigint AS completion_tokens,
     (SELECT count(*) FROM liber.interest_vector) AS vectors

@@ -1,5 +1,5 @@
 -- Learn: what the summaries show that some users miss, oldest first: the partition's behaviours, or, without
--- partitioning, the newest :length ones up to its end.
+-- partitioning, the newest :length ones up to its end. What is said about items only if a version of that is named.
 SELECT
     p.user_key,
     p.partition_no,
@@ -7,13 +7,16 @@ SELECT
     i.attributes::text AS attributes,
     b.kind::text AS kind,
     b.rating,
-    b.play_seconds
+    b.play_seconds,
+    k.text AS said
 FROM liber.behavior_partition AS p
 INNER JOIN liber.behavior AS b
     ON
         p.user_key = b.user_key
         AND b.seq BETWEEN coalesce(p.last_seq - cast(:length AS bigint) + 1, p.first_seq) AND p.last_seq
 INNER JOIN liber.item AS i ON b.item_key = i.item_key
+LEFT JOIN liber.item_knowledge AS k
+    ON i.item_key = k.item_key AND k.knowledge_version = cast(:items AS text)
 WHERE
     p.user_key = any(cast(:user_keys AS bigint[]))
     AND NOT EXISTS (

@@ -1,5 +1,6 @@
--- Learn, dry run: how fast the newest calls of this model went, and how long prompts and answers were. Time between
--- runs does not count: no wait for an answer is longer than a minute. Texts are what shift prompts are made of.
+-- Learn, dry run: how fast the newest calls of this model about partitions went, and how long prompts and answers were.
+-- Time between runs does not count: no wait for an answer is longer than a minute. Texts are what shift prompts are
+-- made of.
 WITH newest AS (
     SELECT
         l.user_key,
@@ -12,7 +13,7 @@ WITH newest AS (
         l.completion_tokens
     FROM liber.llm_call AS l
     INNER JOIN liber.knowledge_version AS k ON l.knowledge_version = k.knowledge_version
-    WHERE l.state = 'done' AND k.model = :model
+    WHERE l.state = 'done' AND k.model = :model AND l.item_key IS NULL
     ORDER BY l.finished_at DESC
     LIMIT 1000
 ),

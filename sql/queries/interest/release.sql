@@ -2,5 +2,5 @@
 UPDATE liber.llm_call
 SET state = 'failed'
 WHERE
-    user_key = any(cast(:user_keys AS bigint[]))
+    user_key = any(cast(:keys AS bigint[]))
     AND knowledge_version = :knowledge_version AND state = 'quarantined'

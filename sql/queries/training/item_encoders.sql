@@ -4,7 +4,7 @@ SELECT DISTINCT ON (kind)
     kind,
     encoder_version,
     dimension,
-    cast(centre AS real []) AS centre,
+    cast(centre AS real[]) AS centre,
     lexical
 FROM liber.item_encoder
 WHERE knowledge_version IS NOT DISTINCT FROM cast(:knowledge_version AS text) AND centre IS NOT NULL
