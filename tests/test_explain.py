@@ -41,7 +41,8 @@ def _vectors(engine: Engine, kind: str) -> dict[str, np.ndarray]:
     with engine.connect() as connection:
         found = connection.execute(text(
             "SELECT item_id, v.vector::text, e.centre::text FROM liber.item_vector AS v"
-            " JOIN liber.item USING (item_key) JOIN liber.item_encoder AS e USING (encoder_version) WHERE e.kind = :k"), {"k": kind})  # fmt: skip
+            " JOIN liber.item USING (item_key) JOIN liber.item_encoder AS e USING (encoder_version)"
+            " WHERE e.kind = :k"), {"k": kind})  # fmt: skip
         moved = {item: np.array(json.loads(vector)) - json.loads(centre) for item, vector, centre in found}
     return {item: vector / max(np.linalg.norm(vector), 1e-12) for item, vector in moved.items()}
 

@@ -3,11 +3,13 @@
 from typing import Any
 
 import streamlit as st
+from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from liber_tasks.config import settings
 from liber_tasks.db import database_errors, engine, query
 from liber_tasks.errors import LiberError
+from liber_tasks.explain import Explanation, explain
 
 SECONDS = 15  # a page may be this much older than the database
 
@@ -21,10 +23,8 @@ def rows(name: str, **parameters: Any) -> list[Row]:
     Raises:
         LiberError: the database is not set, unreachable, without our schema, or refuses this role; says which.
     """
-    chosen = settings()
-    url = chosen.require("database_url" if chosen.reader_database_url is None else "reader_database_url")
     try:
-        with database_errors(), engine(url).connect() as connection:
+        with database_errors(), _reader().connect() as connection:
             found = connection.execution_options(postgresql_readonly=True).execute(
                 query(f"dashboard/{name}"), parameters
             )
@@ -34,3 +34,14 @@ def rows(name: str, **parameters: Any) -> list[Row]:
         raise LiberError(
             f"The database refused to answer: {reason}. Check that LIBER_READER_DATABASE_URL may read schema liber."
         ) from error
+
+
+@st.cache_data(ttl=SECONDS, show_spinner="Comparing")
+def explanation(user_id: str, item_id: str) -> Explanation:
+    """Which of a user's partitions speak for an item; see `explain.explain`."""
+    return explain(_reader(), settings(), user_id, item_id)
+
+
+def _reader() -> Engine:
+    chosen = settings()
+    return engine(chosen.require("database_url" if chosen.reader_database_url is None else "reader_database_url"))

@@ -5,7 +5,9 @@ from html import escape
 import streamlit as st
 
 from liber_tasks.dashboard import words
-from liber_tasks.dashboard.data import Row, rows
+from liber_tasks.dashboard.data import Row, explanation, rows
+from liber_tasks.errors import InputError
+from liber_tasks.explain import Pull
 
 USERS_LISTED = 500
 PARTITIONS_SHOWN = 20
@@ -40,12 +42,13 @@ def render() -> None:
         )
     if not partitions:
         st.info("No partition is closed yet: run `liber seal`, or wait for more behaviours.")
+    pulls = _compared(user_id) if partitions else {}
     total = len(partitions)
     everything = total <= PARTITIONS_SHOWN or st.toggle(
         f"Show all {total} partitions, not the newest {PARTITIONS_SHOWN}"
     )
     for row in partitions if everything else partitions[:PARTITIONS_SHOWN]:
-        _partition(row, version)
+        _partition(row, version, pulls.get(row["partition_no"]))
 
 
 def _choose() -> str | None:
@@ -90,7 +93,23 @@ def _made_with(version: Row, partitions: list[Row]) -> None:
     )
 
 
-def _partition(row: Row, version: Row | None) -> None:
+def _compared(user_id: str) -> dict[int, Pull]:
+    """What each partition says about an item that the reader may name."""
+    asked = st.text_input("Which partitions speak for an item? Type its id", value=st.query_params.get("item", ""))
+    if not asked:
+        st.query_params.pop("item", None)
+        return {}
+    st.query_params["item"] = asked
+    try:
+        found = explanation(user_id, asked)
+    except InputError as error:
+        st.warning(words.plain(str(error)))
+        return {}
+    _line(_foreign(found.sentence()))
+    return {pull.partition_no: pull for pull in found.partitions}
+
+
+def _partition(row: Row, version: Row | None, pull: Pull | None) -> None:
     with st.container(border=True):
         st.markdown(
             f"**Partition {row['partition_no']}** · {words.period(row['started_at'], row['ended_at'])} · "
@@ -105,12 +124,20 @@ def _partition(row: Row, version: Row | None) -> None:
             elif row["partition_no"] > 1 and version["with_shift"]:
                 st.badge("shift not learnt yet", icon=":material/hourglass_empty:", color="orange")
             _line(f"<small style='opacity: 0.7'>{_foreign(_origin(row, version))}</small>")
+        if pull is not None:
+            _pull(pull)
         items = row["items"] or []
         with st.expander(f"{len(items)} items, newest first"):
             if items:
                 _line(f"<ul>{''.join(f'<li>{_foreign(item)}</li>' for item in items)}</ul>")
             else:
                 st.markdown("Their items are not in the catalogue.")
+
+
+def _pull(pull: Pull) -> None:
+    sides = (("shared with what was liked", pull.likes), ("with what was disliked", pull.dislikes))
+    shared = [f"{of}: {', '.join(said)}" for of, said in sides if said]
+    _line(f"<b>Pull {pull.pull:+.3f}</b> {_foreign(' · '.join(shared))}")
 
 
 def _text(label: str, text: str, finish: str | None) -> None:

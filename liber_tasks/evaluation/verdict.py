@@ -11,7 +11,9 @@ NAMES = {
     "random": "random vectors",
     "raw_text": "the partitions' raw text",
     "genres": "genre counts",
-    "shuffled": "the same vectors shuffled among partitions",
+    "shuffled": "the same vectors shuffled",
+    "genre": "genres",
+    "title": "titles and attributes",
 }
 
 

@@ -88,9 +88,13 @@ def _fill(engine: Engine, settings: Settings, folder: Path) -> None:
             "INSERT INTO liber.interest_vector (user_key, partition_no, encoder_version, knowledge_version, vector)"
             " SELECT p.user_key, p.partition_no, 'e', 'k', (SELECT array_agg(sin(n + 7 * p.partition_no +"
             " 13 * p.user_key)) FROM generate_series(1, 64) AS n)::vector FROM liber.behavior_partition AS p",
+            "INSERT INTO liber.item_encoder (encoder_version, kind, model, dimension, centre)"
+            " SELECT kind || width, kind, 'random', width,"
+            " (SELECT array_agg(0.0) FROM generate_series(1, width))::vector"
+            " FROM (VALUES ('dense', 384), ('lexical', 256)) AS of (kind, width)",
             "INSERT INTO liber.item_vector (item_key, encoder_version, vector, text_sha256)"
-            " SELECT i.item_key, 'e', (SELECT array_agg(sin(n * i.item_key)) FROM generate_series(1, 384) AS n)::vector"
-            ", 'x' FROM liber.item AS i",
+            " SELECT i.item_key, e.encoder_version, (SELECT array_agg(sin(n * i.item_key))"
+            " FROM generate_series(1, e.dimension) AS n)::vector, 'x' FROM liber.item AS i, liber.item_encoder AS e",
         )
     settle(engine)
 

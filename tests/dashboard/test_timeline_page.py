@@ -1,9 +1,13 @@
 """The interest timeline in a real browser: evidence for each text, whatever was written into it."""
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import Engine, text
 
+from liber_tasks.config import Settings
+from liber_tasks.encoder.items import encode_items
 from tests.dashboard.conftest import StartDashboard
 from tests.dashboard.test_pages import no_sideways_scroll, no_traceback
 
@@ -105,3 +109,36 @@ def test_a_version_without_shifts_waits_for_none(
     page.goto(f"{start_dashboard(database_url)}/timeline?user=u1")
     expect(page.get_by_text("Turned to science fiction.")).to_be_visible()
     expect(page.get_by_text("shift not learnt yet")).to_have_count(0)
+
+
+@pytest.fixture
+def rated(engine: Engine, settings: Settings, memory: None) -> None:
+    """User u1 liked the odd films, whose director is Varda, and the catalogue is encoded."""
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE liber.behavior SET rating = CASE item_key % 2 WHEN 1 THEN 5 ELSE 2 END"))
+        connection.execute(text("UPDATE liber.item SET attributes = jsonb_build_object('director',"
+                                " CASE item_key % 2 WHEN 1 THEN 'Agnès Varda' ELSE '<b>Nobody</b>' END)"))  # fmt: skip
+    encode_items(engine, settings)
+
+
+@pytest.mark.usefixtures("rated")
+def test_an_item_is_compared_with_each_partition(
+    database_url: str, start_dashboard: StartDashboard, page: Page
+) -> None:
+    page.goto(f"{start_dashboard(database_url)}/timeline?user=u1")
+    asked = page.get_by_label("Which partitions speak for an item? Type its id")
+    asked.fill("59")
+    asked.press("Enter")
+    expect(page.get_by_text("3 closed partitions of user u1 pull Film 59 by +")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"Pull \+\d\.\d+"))).to_have_count(3)
+    expect(page.get_by_text(re.compile("shared with what was liked: .*agnès varda")).first).to_be_visible()
+    expect(page).to_have_url(re.compile("item=59"))
+    no_traceback(page)
+    asked.fill("58")
+    asked.press("Enter")
+    expect(page.get_by_text(re.compile(r"Pull [-−]\d\.\d+"))).to_have_count(3)
+    asked.fill("no such film")
+    asked.press("Enter")
+    expect(page.get_by_text("The catalogue has no item 'no such film'")).to_be_visible()
+    no_traceback(page)
+    no_sideways_scroll(page)
