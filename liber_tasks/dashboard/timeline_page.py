@@ -95,7 +95,8 @@ def _made_with(version: Row, partitions: list[Row]) -> None:
 
 def _compared(user_id: str) -> dict[int, Pull]:
     """What each partition says about an item that the reader may name."""
-    asked = st.text_input("Which partitions speak for an item? Type its id", value=st.query_params.get("item", ""))
+    st.session_state.setdefault("item", st.query_params.get("item", ""))
+    asked = st.text_input("Which partitions speak for an item? Type its id", key="item")
     if not asked:
         st.query_params.pop("item", None)
         return {}
