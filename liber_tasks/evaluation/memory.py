@@ -15,7 +15,7 @@ from liber_tasks.binary_copy import microseconds
 from liber_tasks.config import Settings
 from liber_tasks.errors import InputError
 from liber_tasks.evaluation import pages
-from liber_tasks.evaluation.cells import Cell, Outcome, cells_of
+from liber_tasks.evaluation.cells import Cell, cells_of
 from liber_tasks.evaluation.compare import DRAWS, MIN_ROWS, Comparison, Lift, Truth, lift
 from liber_tasks.evaluation.engine import outcomes, versions
 from liber_tasks.evaluation.item_sources import ItemSource, texts_of
@@ -124,13 +124,11 @@ class MemoryReport(Report):
         split: how samples were split.
         item_knowledge: version of the texts about items; None: their attributes alone.
         groups: lifts by length of the history, and by whether training knew the user.
-        seconds: training time of an epoch over that of the base, median over cells, by backbone and variant.
     """
 
     split: Split = "time"
     item_knowledge: str | None = None
     groups: tuple[GroupLift, ...] = ()
-    seconds: tuple[tuple[str, str, float], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON types; `protocol` is the split's name, `how` what other studies call the protocol."""
@@ -147,12 +145,8 @@ class MemoryReport(Report):
              interval(each.lift.lift, each.lift.low, each.lift.high) if each.lift else "-")
             for each in self.groups
         )  # fmt: skip
-        spent = tuple((backbone, variant, f"{ratio:.2f}") for backbone, variant, ratio in self.seconds)
-        return [
-            Grid("AUC difference to the base, by group of test rows",
-                 ("backbone", "variant", "rows", "samples", "users", "AUC difference"), lines),
-            Grid("Training time of an epoch, over the base's", ("backbone", "variant", "ratio"), spent),
-        ]  # fmt: skip
+        columns = ("backbone", "variant", "rows", "samples", "users", "AUC difference")
+        return [Grid("AUC difference to the base, by group of test rows", columns, lines)]
 
 
 def run_memory(
@@ -204,7 +198,6 @@ def run_memory(
             MEMORY, f"{STUDY.title}, split by {split}", trained.protocol(split, found, truth, draws),
             _versions(found), tuple(rows), tuple(comparisons), tuple(_verdict(study, names, comparisons, seeds)),
             split=split, item_knowledge=_knowledge(found), groups=tuple(trained.groups(truth, scores, draws)),
-            seconds=trained.seconds(),
         )  # fmt: skip
         tags = {**versions(trained.first), **({"mlflow.source.git.commit": report.protocol.commit}
                                               if report.protocol.commit else {})}  # fmt: skip
@@ -223,7 +216,6 @@ class _Trained:
     ) -> None:
         self._backbones, self._arms, self._seeds, self._training = tuple(backbones), tuple(arms), seeds, training
         self._scores: dict[tuple[str, str], list[np.ndarray]] = defaultdict(list)
-        self._epochs: dict[tuple[str, str], list[float]] = defaultdict(list)
         self._truths: list[dict[str, np.ndarray]] = []
         self._rows = dict.fromkeys((FIT, VALIDATION, TEST), 0)
         self.first: Dataset
@@ -246,8 +238,7 @@ class _Trained:
         done = outcomes(store, every, datasets, processes=processes, progress=progress)
         for key, each in cells.items():
             self._scores[key].append(np.stack([done[cell.fingerprint].test for cell in each]))
-            self._epochs[key] += [_epoch(done[cell.fingerprint]) for cell in each]
-        dataset = datasets["knowledge"]
+            dataset = datasets["knowledge"]
         rows = dataset.rows(TEST)
         self._truths.append({
             "label": dataset.label[rows].numpy(), "user": dataset.user[rows].numpy(),
@@ -265,13 +256,6 @@ class _Trained:
     def scores(self) -> dict[tuple[str, str], np.ndarray]:
         """Probabilities (S, n) by backbone and arm."""
         return {key: np.concatenate(parts, axis=1) for key, parts in self._scores.items()}
-
-    def seconds(self) -> tuple[tuple[str, str, float], ...]:
-        """Time of an epoch over the base's, pair by pair."""
-        return tuple(
-            (backbone, arm, float(np.median(np.array(spent) / self._epochs[backbone, BASE])))
-            for (backbone, arm), spent in self._epochs.items() if arm != BASE
-        )  # fmt: skip
 
     def groups(self, truth: Truth, scores: dict[tuple[str, str], np.ndarray], draws: int) -> list[GroupLift]:
         """Lifts over the base by group of test rows."""
@@ -345,10 +329,6 @@ def _lengths(dataset: Dataset) -> np.ndarray:
 
 def _of_length(low: int, high: int | None) -> str:
     return f"history of {low} or more" if high is None else f"history of {low} to {high - 1}"
-
-
-def _epoch(outcome: Outcome) -> float:
-    return outcome.seconds / len(outcome.curve)
 
 
 def _arms(variants: Sequence[str]) -> tuple[MemoryArm, ...]:

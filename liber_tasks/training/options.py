@@ -18,7 +18,7 @@ class Options:
     dropout: float = 0.4  # in the MLP
     id_dropout: float = 0.2  # share of user and candidate ids replaced by "unknown" in training
     weight_decay: float = 1e-4
-    fused_size: int | None = None  # length of a fused vector; None: embedding_size
+    fused_size: int | None = 8  # length of a fused vector; None: embedding_size. Validated: longer ones fit less well
 
     def to_dict(self) -> dict[str, Any]:
         """The options as JSON types."""

@@ -70,11 +70,10 @@ def test_the_whole_table_is_trained_compared_and_kept(
     assert all(rows[name].lift is not None for name in VARIANTS[1:])
     against = {(each.variant, each.against) for each in report.comparisons}
     assert {("profile", name) for name in ("genre", "title", "shuffled", "random")} <= against
-    assert {variant for _, variant, _ in report.seconds} == set(VARIANTS[1:])
     assert {each.group for each in report.groups} >= {"user known to training", "user unknown to training"}
     assert "1 seeds are too few" in report.verdict[0]
     page = (tmp_path / "memory.md").read_text()
-    assert "Training time of an epoch" in page
+    assert "by group of test rows" in page
     assert "k3" in page
 
     again = _run(engine, described, knowledge="k3")
