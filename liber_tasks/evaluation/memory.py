@@ -2,9 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,25 +15,33 @@ from liber_tasks.config import Settings
 from liber_tasks.errors import InputError
 from liber_tasks.evaluation import pages
 from liber_tasks.evaluation.cells import Cell, cells_of
-from liber_tasks.evaluation.compare import DRAWS, MIN_ROWS, Comparison, Lift, Truth, lift
+from liber_tasks.evaluation.compare import DRAWS, MIN_ROWS, Comparison, Truth, lift
 from liber_tasks.evaluation.engine import outcomes, versions
 from liber_tasks.evaluation.item_sources import ItemSource, texts_of
-from liber_tasks.evaluation.report import Grid, Protocol, Report, interval
+from liber_tasks.evaluation.memory_report import GroupLift, MemoryReport
+from liber_tasks.evaluation.memory_study import (
+    BACKBONES,
+    CONTROLS,
+    FOLDS,
+    SPLITS,
+    STUDY,
+    MemoryArm,
+    Split,
+    arms_of,
+    pairs_of,
+)
+from liber_tasks.evaluation.report import Protocol
 from liber_tasks.evaluation.run import backbones_of, commit, results
 from liber_tasks.evaluation.sources import narrowed
 from liber_tasks.evaluation.store import Store, connected
-from liber_tasks.evaluation.studies import BASE, MEMORY, Arm, Study
+from liber_tasks.evaluation.studies import BASE, MEMORY, Study
 from liber_tasks.evaluation.verdict import sentences
 from liber_tasks.features.profile import profiles
 from liber_tasks.fusion.options import (
-    AFFINITY,
     DENSE_PROFILE,
-    GENRE,
     LEXICAL_PROFILE,
     POOLED,
     PROFILE,
-    TARGET_ATTENTION,
-    WORDS,
     check_options,
 )
 from liber_tasks.training.assemble import assemble
@@ -45,108 +52,7 @@ from liber_tasks.training.options import Options, options_for
 from liber_tasks.training.parts import FIT, TEST, VALIDATION, Fold
 from liber_tasks.types import Progress, silent
 
-FOLDS = 5
-BACKBONES = ("dien", "din", "dcnv2")
-Split = Literal["time", "users"]
-SPLITS: dict[Split, str] = {
-    "time": "The samples are split by time, 9:1; the latest tenth before the cut validates.",
-    "users": f"Users are split into {FOLDS} folds; each is tested by models of the other users, a tenth of which "
-    "validates; a test user's id is unknown to the model.",
-}
 LENGTHS = ((0, 20), (20, 101), (101, None))
-EVERYTHING = (POOLED, TARGET_ATTENTION, PROFILE, WORDS, GENRE, AFFINITY)
-
-
-@dataclass(frozen=True)
-class MemoryArm(Arm):
-    """An arm, and what its items' texts are."""
-
-    items: ItemSource = "knowledge"
-
-
-ARMS = (
-    MemoryArm(BASE),
-    MemoryArm(POOLED, (POOLED,)),
-    MemoryArm(TARGET_ATTENTION, (TARGET_ATTENTION,)),
-    MemoryArm(PROFILE, (PROFILE,)),
-    MemoryArm("profile_lexical", (LEXICAL_PROFILE,)),
-    MemoryArm("profile_dense", (DENSE_PROFILE,)),
-    MemoryArm(WORDS, (WORDS,)),
-    MemoryArm(GENRE, (GENRE,)),
-    MemoryArm("title", (PROFILE,), items="title"),
-    MemoryArm("shuffled", (PROFILE,), items="shuffled"),
-    MemoryArm("random", (PROFILE,), items="random"),
-    MemoryArm(AFFINITY, (AFFINITY,)),
-    MemoryArm("affinity_profile", (AFFINITY, PROFILE)),
-    MemoryArm("all", EVERYTHING),
-)
-CONTROLS = (GENRE, "title", "shuffled", "random")
-STUDY = Study(
-    MEMORY,
-    "What the partition memory is made of",
-    ARMS,
-    (
-        *((arm.name, BASE) for arm in ARMS[1:]),
-        *((PROFILE, name) for name in CONTROLS),
-        ("affinity_profile", AFFINITY),
-        ("all", AFFINITY),
-    ),
-    controls=CONTROLS,
-    treated=PROFILE,
-    backbones=BACKBONES,
-)
-
-
-@dataclass(frozen=True)
-class GroupLift:
-    """A lift over the base among some of the test rows.
-
-    Attributes:
-        backbone, variant: of which.
-        group: which rows.
-        rows, users: how many.
-        lift: None: too few rows, or of one class.
-    """
-
-    backbone: str
-    variant: str
-    group: str
-    rows: int
-    users: int
-    lift: Lift | None
-
-
-@dataclass(frozen=True)
-class MemoryReport(Report):
-    """The study's result.
-
-    Attributes:
-        split: how samples were split.
-        item_knowledge: version of the texts about items; None: their attributes alone.
-        groups: lifts by length of the history, and by whether training knew the user.
-    """
-
-    split: Split = "time"
-    item_knowledge: str | None = None
-    groups: tuple[GroupLift, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON types; `protocol` is the split's name, `how` what other studies call the protocol."""
-        found = super().to_dict()
-        return {
-            **found, "how": found["protocol"], "versions": found["knowledge"], "protocol": self.split,
-            "knowledge": self.item_knowledge,
-        }  # fmt: skip
-
-    def further(self) -> list[Grid]:
-        """Tables besides those of every study."""
-        lines = tuple(
-            (each.backbone, each.variant, each.group, f"{each.rows:,}", f"{each.users:,}",
-             interval(each.lift.lift, each.lift.low, each.lift.high) if each.lift else "-")
-            for each in self.groups
-        )  # fmt: skip
-        columns = ("backbone", "variant", "rows", "samples", "users", "AUC difference")
-        return [Grid("AUC difference to the base, by group of test rows", columns, lines)]
 
 
 def run_memory(
@@ -177,7 +83,7 @@ def run_memory(
         ServiceUnavailable: MLflow or the database does not answer.
     """
     names = backbones_of(backbones, BACKBONES)
-    arms = _arms(variants)
+    arms = arms_of(variants)
     if knowledge is not None:
         settings = settings.model_copy(update={"item_knowledge_version": knowledge})
     wanted = {*(name for arm in arms for name in arm.options), DENSE_PROFILE, LEXICAL_PROFILE}
@@ -188,7 +94,7 @@ def run_memory(
         for number, fold in enumerate(folds, 1):
             of = f"fold {number} of {FOLDS}, " if fold else ""
             trained.fold(engine, settings, found, fold, store, processes, _labelled(progress, of))
-        study = replace(STUDY, arms=arms, pairs=_pairs(arms))
+        study = replace(STUDY, arms=arms, pairs=pairs_of(arms))
         truth = trained.truth()
         if auc(truth.label, truth.label) is None:
             raise InputError("All test ratings are of one class: there is no AUC. Load more behaviours.")
@@ -329,18 +235,6 @@ def _lengths(dataset: Dataset) -> np.ndarray:
 
 def _of_length(low: int, high: int | None) -> str:
     return f"history of {low} or more" if high is None else f"history of {low} to {high - 1}"
-
-
-def _arms(variants: Sequence[str]) -> tuple[MemoryArm, ...]:
-    unknown = [name for name in variants if name not in {arm.name for arm in ARMS}]
-    if unknown:
-        raise InputError(f"There is no variant {unknown[0]!r}: choose of {', '.join(arm.name for arm in ARMS)}.")
-    return tuple(arm for arm in ARMS if not variants or arm.name in (BASE, *variants))
-
-
-def _pairs(arms: Sequence[MemoryArm]) -> tuple[tuple[str, str], ...]:
-    there = {arm.name for arm in arms}
-    return tuple(pair for pair in STUDY.pairs if set(pair) <= there)
 
 
 def _verdict(study: Study, names: Sequence[str], comparisons: Sequence[Comparison], seeds: int) -> list[str]:

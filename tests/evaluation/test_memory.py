@@ -13,7 +13,9 @@ from liber_tasks.errors import InputError
 from liber_tasks.evaluation import cells, memory
 from liber_tasks.evaluation.cells import Cell
 from liber_tasks.evaluation.item_sources import texts_of
-from liber_tasks.evaluation.memory import ARMS, MemoryReport, run_memory
+from liber_tasks.evaluation.memory import run_memory
+from liber_tasks.evaluation.memory_report import MemoryReport
+from liber_tasks.evaluation.memory_study import ARMS
 from liber_tasks.fusion.options import PROFILE, check_options
 from liber_tasks.training.dataset import Dataset
 from liber_tasks.training.load import load, read
