@@ -62,10 +62,8 @@ def ingest_behaviors() -> None:
         from liber_tasks.partition.stream import seal as seal_caches
 
         context = get_current_context()
-        params = liber.checked(context)
-        settings = liber.task_settings()
-        given = params["watermark"]
-        watermark = datetime.fromisoformat(given) if given else context["dag_run"].run_after
+        params, settings = liber.checked(context), liber.task_settings()
+        watermark = datetime.fromisoformat(at) if (at := params["watermark"]) else context["dag_run"].run_after
         with liber.clear_errors():
             rule = rule_of(settings, **{name: params[name] for name in ("k", "gap", "max_age", "min_events", "model")})
             return seal_caches(db.connect(settings), rule, watermark, progress=liber.log_progress()).partitions
@@ -74,7 +72,9 @@ def ingest_behaviors() -> None:
     def announce_partitions() -> int:
         return liber.announce(get_current_context(), "partitions")
 
-    ingest() >> [announce_items(), seal() >> announce_partitions()]
+    loaded = ingest()
+    loaded >> announce_items()
+    loaded >> seal() >> announce_partitions()
 
 
 ingest_behaviors()

@@ -80,6 +80,11 @@ def test_runs_do_not_overlap_and_tasks_are_retried(inspected: dict[str, Any]) ->
     assert all(dag["retries"])
 
 
+def test_all_tasks_follow_from_one_that_checks_the_parameters(inspected: dict[str, Any]) -> None:
+    (dag,) = inspected["dags"]
+    assert len([task for task, before in dag["after"].items() if not before]) == 1
+
+
 def test_every_parameter_is_typed_and_explained(inspected: dict[str, Any]) -> None:
     (dag,) = inspected["dags"]
     assert all("type" in schema for schema in dag["params"].values())
