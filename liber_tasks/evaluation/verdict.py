@@ -85,7 +85,7 @@ def sentences(study: Study, backbones: Sequence[str], comparisons: Sequence[Comp
         found.append(f"No difference can be told from none for {parts}.")
     if seeds < MIN_SEEDS:
         found.append(f"{seeds} seeds are too few for a claim, {MIN_SEEDS} are needed.")
-    found.append("A lift of the knowledge is claimed by `liber evaluate controls` only, which asks the controls too.")
+    found.append("A lift is claimed by `liber evaluate controls` and `memory` only, which ask the controls too.")
     return found
 
 
