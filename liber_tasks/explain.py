@@ -17,6 +17,7 @@ from liber_tasks.features.lexical import Lexical
 from liber_tasks.features.profile import directions, profiles
 from liber_tasks.features.responses import disliked, liked, responses
 from liber_tasks.features.words import word_profiles
+from liber_tasks.item_knowledge import knowledge_in_use
 
 WORDS_SHOWN = 5
 WORDS_COMPARED = 1_000  # of a partition; few of them are of the item too
@@ -108,7 +109,7 @@ def explain(engine: Engine, settings: Settings, user_id: str, item_id: str) -> E
         ServiceUnavailable: the database cannot be reached.
     """
     with database_errors(), engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
-        knowledge = _knowledge(connection, settings)
+        knowledge = knowledge_in_use(connection, settings)
         of = {"user_id": user_id, "item_id": item_id, "knowledge_version": knowledge}
         if connection.execute(query("explain/user"), {"user_id": user_id}).scalar_one_or_none() is None:
             raise InputError(f"There is no user {user_id!r}: check the id, or ingest the user's behaviours first.")
@@ -196,10 +197,3 @@ def _view(connection: Connection, encoder: Any, items: Sequence[Any]) -> np.ndar
     for row in connection.execute(query("explain/vectors"), asked):
         vectors[place[row.item_key]] = np.array(row.vector, dtype=np.float32) - np.array(encoder.centre)
     return directions(vectors, np.zeros(0, dtype=np.int64))
-
-
-def _knowledge(connection: Connection, settings: Settings) -> str | None:
-    wanted = settings.item_knowledge_version
-    if wanted == "none":
-        return None
-    return wanted or connection.execute(query("encoder/item_knowledge_versions")).scalars().first()

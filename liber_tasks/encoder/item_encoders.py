@@ -11,13 +11,11 @@ from sqlalchemy import Engine
 
 from liber_tasks.config import Settings
 from liber_tasks.db import query
-from liber_tasks.errors import InputError
 from liber_tasks.features.item_text import item_text
 
 if TYPE_CHECKING:
     from liber_tasks.encoder.knowledge import KnowledgeEncoder
 
-NO_KNOWLEDGE = "none"  # as a setting: attributes alone
 ITEMS_FITTED = 50_000  # at most
 GROWN = 2  # times as many items: fit anew
 
@@ -37,25 +35,6 @@ class ItemEncoder:
     kind: Literal["dense", "lexical"]
     knowledge_version: str | None
     embed: Callable[[Sequence[str]], np.ndarray]
-
-
-def knowledge_in_use(engine: Engine, settings: Settings) -> str | None:
-    """Knowledge version of the texts about items; None: attributes alone.
-
-    Raises:
-        InputError: the version that is set has no text about an item; names those that have.
-    """
-    wanted = settings.item_knowledge_version
-    if wanted == NO_KNOWLEDGE:
-        return None
-    with engine.connect() as connection:
-        found = list(connection.execute(query("encoder/item_knowledge_versions")).scalars())
-    if wanted is not None and wanted not in found:
-        raise InputError(
-            f"LIBER_ITEM_KNOWLEDGE_VERSION is {wanted!r}, of which there is no text about an item: run `liber learn "
-            f"--items`, or set one of {', '.join([*found, NO_KNOWLEDGE])}."
-        )
-    return wanted or next(iter(found), None)
 
 
 def dense(engine: Engine, settings: Settings, knowledge_version: str | None) -> ItemEncoder:

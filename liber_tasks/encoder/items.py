@@ -17,6 +17,7 @@ from liber_tasks.encoder import item_encoders
 from liber_tasks.encoder.item_encoders import ItemEncoder
 from liber_tasks.encoder.item_registry import try_register
 from liber_tasks.features.item_text import item_text
+from liber_tasks.item_knowledge import knowledge_in_use
 from liber_tasks.types import Progress, silent
 
 ITEMS_A_BATCH = 512  # read together; their new vectors are committed together
@@ -80,7 +81,8 @@ def encode_items(
     """
     begun = time.monotonic()
     with database_errors():
-        knowledge = item_encoders.knowledge_in_use(engine, settings)
+        with engine.connect() as connection:
+            knowledge = knowledge_in_use(connection, settings)
         dense = item_encoders.dense(engine, settings, knowledge)
         lexical = item_encoders.lexical(engine, knowledge, fit_before, refit=refit)
         encoders = [dense, *([lexical] if lexical else [])]

@@ -12,6 +12,7 @@ from liber_tasks.db import database_errors
 from liber_tasks.encoder.items import encode_items
 from liber_tasks.errors import InputError
 from liber_tasks.fusion.options import PROFILE, check_options
+from liber_tasks.item_knowledge import NO_KNOWLEDGE
 from liber_tasks.training.assemble import Raw
 from liber_tasks.training.item_texts import ItemTexts, Vectors, read_item_texts
 
@@ -39,7 +40,7 @@ def texts_of(source: ItemSource, engine: Engine, settings: Settings, raw: Raw, c
     if source == "knowledge":
         return texts
     if source == "title":
-        plain = settings.model_copy(update={"item_knowledge_version": "none"})
+        plain = settings.model_copy(update={"item_knowledge_version": NO_KNOWLEDGE})
         encode_items(engine, plain, fit_before=cut)  # nothing to do from the second time on
         with database_errors(), engine.connect() as connection:
             return read_item_texts(connection, plain, check_options((PROFILE,)))

@@ -16,9 +16,8 @@ from liber_tasks.features.item_text import item_text
 from liber_tasks.features.lexical import Lexical
 from liber_tasks.features.profile import directions
 from liber_tasks.fusion.options import LEXICAL_PROFILE, READ_TEXT, WORDS
+from liber_tasks.item_knowledge import knowledge_in_use
 from liber_tasks.training.tables import Tables
-
-_NONE = "none"  # LIBER_ITEM_KNOWLEDGE_VERSION: attributes alone
 
 
 @dataclass(frozen=True)
@@ -84,17 +83,13 @@ def read_item_texts(connection: Connection, settings: Settings, options: Collect
 
     Args:
         connection: one snapshot of the database.
-        settings: `item_knowledge_version` (None: the one with the most texts; "none": attributes alone).
+        settings: what `item_knowledge.knowledge_in_use` takes.
         options: names in `fusion.options`.
 
     Raises:
         InputError: items are not encoded, or not all of them; says what to do.
     """
-    wanted = settings.item_knowledge_version
-    knowledge = None
-    if wanted != _NONE:
-        found = list(connection.execute(query("encoder/item_knowledge_versions")).scalars())
-        knowledge = wanted or next(iter(found), None)
+    knowledge = knowledge_in_use(connection, settings)
     rows = connection.execute(query("training/item_encoders"), {"knowledge_version": knowledge}).all()
     encoders = {row.kind: row for row in rows}
     lexical = {LEXICAL_PROFILE, WORDS} & set(options)

@@ -121,13 +121,15 @@ def test_a_grid_is_searched_on_validation_and_the_model_waits_for_a_yes(stack: S
     while not (asked := api.runs_since("promote_ctr", begun)):
         assert time.monotonic() < deadline
         time.sleep(0.5)
-    for waiting in api.follow("promote_ctr", asked[-1]):
-        if waiting.tasks.get("approve") == WAITING:
-            break
-    assert waiting.state == "running"
-    assert registry.champion(client, travelled).version != report["model_version"]
-    api.answer("promote_ctr", waiting.run_id, "approve", "Reject")
-    *_, rejected = api.follow("promote_ctr", waiting.run_id)
+    answers = 0
+    for rejected in api.follow("promote_ctr", asked[-1]):
+        if rejected.tasks.get("approve") == WAITING:
+            assert rejected.state == "running"
+            assert registry.champion(client, travelled).version != report["model_version"]
+            # and again if it asks again: so quick an answer may reach Airflow before the end of the asking does
+            api.answer("promote_ctr", rejected.run_id, "approve", "Reject")
+            answers += 1
+    assert answers
     assert rejected.tasks["promote"] == "skipped"
     assert registry.champion(client, travelled).version != report["model_version"]
 

@@ -123,7 +123,7 @@ def test_a_history_is_as_long_as_what_lies_strictly_before(engine: Engine, setti
     ("changes", "said"),
     [
         ({"variants": ("profil",)}, "There is no variant 'profil': choose of base, pooled"),
-        ({"knowledge": "k9"}, "knowledge version k9"),
+        ({"knowledge": "k9"}, "LIBER_ITEM_KNOWLEDGE_VERSION is .k9."),
         ({"backbones": ("dinn",)}, "There is no backbone 'dinn'"),
     ],
 )
