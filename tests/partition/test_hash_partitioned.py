@@ -192,7 +192,7 @@ def filled(engine: Engine, settings: Settings, tmp_path: Path) -> Engine:
 
 READS: dict[str, dict[str, Any]] = {
     "interest/partitions": {"user_keys": [7], "knowledge_version": "k"},
-    "interest/behaviors": {"user_keys": [7], "knowledge_version": "k", "length": None},
+    "interest/behaviors": {"user_keys": [7], "knowledge_version": "k", "length": None, "items": None},
     "interest/partition_behaviors": {"user_key": 7, "partition_no": 2, "length": None},
     "interest/timeline": {"user_key": 7, "knowledge_version": None},
     "interest/timeline_items": {"user_key": 7},
