@@ -141,7 +141,7 @@ def encode(settings: Settings, progress: Progress = silent) -> Any:
     return encode_texts(engine, with_version(settings), fit_before=cut, progress=progress)
 
 
-def encode_items(settings: Settings, progress: Progress = silent, *, refit: bool = False) -> Any:
+def encode_items(settings: Settings, progress: Progress = silent) -> Any:
     """Vectors of the catalogue's new and changed items."""
     from liber_tasks import db
     from liber_tasks.encoder.items import encode_items as encode_texts
@@ -150,7 +150,7 @@ def encode_items(settings: Settings, progress: Progress = silent, *, refit: bool
     engine = db.connect(settings)
     with db.database_errors():
         cut = time_cut(engine, settings.train_share)
-    return encode_texts(engine, settings, fit_before=cut, refit=refit, progress=progress)
+    return encode_texts(engine, settings, fit_before=cut, progress=progress)
 
 
 def forget_traces(settings: Settings, user_ids: list[str]) -> int | None:

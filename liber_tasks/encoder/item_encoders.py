@@ -74,9 +74,7 @@ def dense_version(name: str, knowledge_version: str | None) -> str:
     return f"{parts[0].split('#')[0]}-{parts[1]}-{parts[2]}-items-{digest}"
 
 
-def lexical(
-    engine: Engine, knowledge_version: str | None, fit_before: datetime | None, *, refit: bool = False
-) -> ItemEncoder | None:
+def lexical(engine: Engine, knowledge_version: str | None, fit_before: datetime | None) -> ItemEncoder | None:
     """Vectors of words: those frozen for the knowledge version, fitted now if there are none or they were fitted on
     less than half of what is known; None: the texts have no words in common."""
     from liber_tasks.features.lexical import Lexical
@@ -89,7 +87,7 @@ def lexical(
             if len(known) > 1:
                 break
         texts = [text for row in known if (text := item_text(row.title, row.attributes, row.knowledge))]
-        kept = None if refit else connection.execute(query("encoder/item_lexical"), of).one_or_none()
+        kept = connection.execute(query("encoder/item_lexical"), of).one_or_none()
     if kept is not None and len(texts) < GROWN * kept.fitted_items:
         return ItemEncoder(kept.encoder_version, "lexical", knowledge_version, Lexical.from_bytes(kept.lexical).embed)
     try:

@@ -55,7 +55,6 @@ def encode_items(
     settings: Settings,
     *,
     fit_before: datetime | None = None,
-    refit: bool = False,
     progress: Progress = silent,
 ) -> ItemReport:
     """Encode the items that have no vector yet, or whose text has changed since.
@@ -72,7 +71,6 @@ def encode_items(
         settings: `encoder`, `item_knowledge_version` (None: the one with the most texts; "none": attributes alone),
             `mlflow_tracking_uri`.
         fit_before: end of the training period.
-        refit: fit the lexical vectors anew, so a new version of them; every item is encoded anew beside the old ones.
         progress: told about items looked at.
 
     Raises:
@@ -84,7 +82,7 @@ def encode_items(
         with engine.connect() as connection:
             knowledge = knowledge_in_use(connection, settings)
         dense = item_encoders.dense(engine, settings, knowledge)
-        lexical = item_encoders.lexical(engine, knowledge, fit_before, refit=refit)
+        lexical = item_encoders.lexical(engine, knowledge, fit_before)
         encoders = [dense, *([lexical] if lexical else [])]
         counts = [_fill(engine, encoder, progress) for encoder in encoders]
         item_encoders.centre(engine, dense.version, fit_before)
