@@ -1,18 +1,15 @@
 """Frozen weightings of words in MLflow: versions of `liber-item-encoder`, `encoder.json` and `lexical.npz` each."""
 
-import logging
-
 from sqlalchemy import Engine
 
 from liber_tasks.config import Settings
 from liber_tasks.db import database_errors, query
 from liber_tasks.encoder.registered import add, find
-from liber_tasks.errors import InputError, LiberError
+from liber_tasks.errors import InputError
 from liber_tasks.mlflow_client import connected
 
 NAME = "liber-item-encoder"
 LEXICAL = "lexical.npz"
-_log = logging.getLogger("liber")
 
 
 def register(engine: Engine, settings: Settings, encoder_version: str) -> str:
@@ -42,18 +39,3 @@ def register(engine: Engine, settings: Settings, encoder_version: str) -> str:
             description = "LIBER's frozen weightings of the words that describe items."
             number = add(client, NAME, description, entries, {LEXICAL: bytes(row["lexical"])}, {})
     return f"models:/{NAME}/{number}"
-
-
-def try_register(engine: Engine, settings: Settings, encoder_version: str) -> str | None:
-    """`register`, but a failure is only logged: vectors do not wait for MLflow, and the next run tries again.
-
-    Returns:
-        The address; None if MLFLOW_TRACKING_URI is not set or MLflow failed.
-    """
-    if settings.mlflow_tracking_uri is None:
-        return None
-    try:
-        return register(engine, settings, encoder_version)
-    except LiberError as error:
-        _log.warning("Item encoder %s is not in MLflow yet, the next run tries again: %s", encoder_version, error)
-        return None

@@ -15,7 +15,8 @@ from liber_tasks.config import Settings
 from liber_tasks.db import database_errors, query
 from liber_tasks.encoder import item_encoders
 from liber_tasks.encoder.item_encoders import ItemEncoder
-from liber_tasks.encoder.item_registry import try_register
+from liber_tasks.encoder.item_registry import register
+from liber_tasks.encoder.registered import try_register
 from liber_tasks.features.item_text import item_text
 from liber_tasks.item_knowledge import knowledge_in_use
 from liber_tasks.types import Progress, silent
@@ -87,7 +88,7 @@ def encode_items(
         counts = [_fill(engine, encoder, progress) for encoder in encoders]
         item_encoders.centre(engine, dense.version, fit_before)
     if lexical:
-        try_register(engine, settings, lexical.version)
+        try_register(register, engine, settings, lexical.version)
     return ItemReport(
         knowledge_version=knowledge,
         dense_version=dense.version,

@@ -4,12 +4,17 @@ mlflow is imported where it is used.
 """
 
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import Engine
+
+from liber_tasks.config import Settings
+from liber_tasks.errors import LiberError
 from liber_tasks.mlflow_client import experiment_id
 
 if TYPE_CHECKING:
@@ -18,6 +23,24 @@ if TYPE_CHECKING:
 TAG = "liber.encoder_version"
 FOLDER = "encoder"  # of the run's artifacts
 IDENTITY = "encoder.json"
+_log = logging.getLogger("liber")
+
+
+def try_register(
+    register: Callable[[Engine, Settings, str], str], engine: Engine, settings: Settings, encoder_version: str
+) -> str | None:
+    """Call `register`, but a failure is only logged: vectors do not wait for MLflow, and the next run tries again.
+
+    Returns:
+        The address; None if MLFLOW_TRACKING_URI is not set or MLflow failed.
+    """
+    if settings.mlflow_tracking_uri is None:
+        return None
+    try:
+        return register(engine, settings, encoder_version)
+    except LiberError as error:
+        _log.warning("Encoder %s is not in MLflow yet, the next run tries again: %s", encoder_version, error)
+        return None
 
 
 def find(client: "MlflowClient", name: str, encoder_version: str) -> str | None:

@@ -6,7 +6,6 @@ where they are and are named by digest. mlflow is imported where it is used.
 """
 
 import json
-import logging
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 NAME = "liber-encoder"
 PCA = "pca.npz"
-_log = logging.getLogger("liber")
 
 
 @dataclass(frozen=True)
@@ -86,21 +84,6 @@ def register(engine: Engine, settings: Settings, encoder_version: str) -> str:
                 raise InputError(f"There is no encoder version {encoder_version!r}: run `liber encode` first.")
             number = _add(client, dict(row._mapping))
     return f"models:/{NAME}/{number}"
-
-
-def try_register(engine: Engine, settings: Settings, encoder_version: str) -> str | None:
-    """`register`, but a failure is only logged: vectors do not wait for MLflow, and the next run tries again.
-
-    Returns:
-        The address; None if MLFLOW_TRACKING_URI is not set or MLflow failed.
-    """
-    if settings.mlflow_tracking_uri is None:
-        return None
-    try:
-        return register(engine, settings, encoder_version)
-    except LiberError as error:
-        _log.warning("Encoder %s is not in MLflow yet, the next `liber encode` tries again: %s", encoder_version, error)
-        return None
 
 
 def load_encoder(settings: Settings, encoder_version: str) -> RegisteredEncoder:

@@ -12,7 +12,8 @@ from sqlalchemy import Engine
 from liber_tasks.binary_copy import copy_columns, write_columns
 from liber_tasks.config import Settings
 from liber_tasks.db import database_errors, query
-from liber_tasks.encoder.registry import try_register
+from liber_tasks.encoder.registered import try_register
+from liber_tasks.encoder.registry import register
 from liber_tasks.errors import InputError, LiberError
 from liber_tasks.types import Progress, silent
 
@@ -115,7 +116,7 @@ def encode(
             bert = bert or _load(settings)
             vectors = _vectors(bert, frozen.projection, batch, progress)
             encoded += _store(engine, versions, batch, vectors)
-    try_register(engine, settings, frozen.version)
+    try_register(register, engine, settings, frozen.version)
     return EncodeReport(
         frozen.version, knowledge_version, encoded, frozen.fitted_texts, frozen.projection.explained_variance,
         time.monotonic() - begun,
