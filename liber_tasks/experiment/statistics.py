@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from liber_tasks.experiment.record import Estimate, Metric, SampleRatio
+from liber_tasks.experiment.record import METHODS, Estimate, Metric, SampleRatio
 
 if TYPE_CHECKING:
     from tea_tasting.aggr import Aggregates
@@ -70,7 +70,7 @@ def sample_ratio(control: int, treatment: int, control_share: float, treatment_s
 
 def hidden(definition: Definition, reason: str) -> Metric:
     """A metric whose numbers must not be shown."""
-    return Metric(definition.name, definition.unit, Estimate(reason=reason), Estimate(reason=reason))
+    return Metric(definition.name, definition.unit, dict.fromkeys(METHODS, Estimate(reason=reason)))
 
 
 def analyse(definition: Definition, control: "Aggregates", treatment: "Aggregates") -> Metric:
@@ -82,10 +82,10 @@ def analyse(definition: Definition, control: "Aggregates", treatment: "Aggregate
     """
     raw = _estimate(definition, control, treatment, adjusted=False)
     if raw.lift is None:
-        return Metric(definition.name, definition.unit, raw, Estimate(reason=raw.reason))
+        return Metric(definition.name, definition.unit, {"raw": raw, "cuped": Estimate(reason=raw.reason)})
     missing = _no_covariate(definition, control, treatment)
     cuped = Estimate(reason=missing) if missing else _estimate(definition, control, treatment, adjusted=True)
-    return Metric(definition.name, definition.unit, raw, cuped)
+    return Metric(definition.name, definition.unit, {"raw": raw, "cuped": cuped})
 
 
 def _no_covariate(definition: Definition, control: "Aggregates", treatment: "Aggregates") -> str | None:
