@@ -1,7 +1,8 @@
-"""Per-user daily metrics, materialised once: what every readout of an experiment reads.
+"""Per-user metrics, materialised once: what every readout of an experiment reads.
 
 Days are UTC days. Only days that the watermark has closed are stored; a closed day stays open to late plays while it
-is among the `LATE_DAYS` newest and is final afterwards, so that results cannot change under a reader for ever.
+is among the `LATE_DAYS` newest and is final afterwards, so that results cannot change under a reader for ever. Totals
+of each user follow day by day, and only of those users something has happened to.
 """
 
 from dataclasses import dataclass
@@ -12,26 +13,11 @@ from sqlalchemy import Connection, Engine
 
 from liber_tasks.db import database_errors, query
 from liber_tasks.errors import InputError
+from liber_tasks.experiment.custom_days import store_days
+from liber_tasks.experiment.stored import Experiment, load
 
-PRE_DAYS = 7  # days before the experiment whose activity CUPED uses
 LATE_DAYS = 2
 DAY = timedelta(days=1)
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """One row of liber.experiment; times are UTC."""
-
-    experiment_key: int
-    name: str
-    hypothesis: str
-    salt: str
-    control_share: float
-    treatment_share: float
-    starts_at: datetime
-    ends_at: datetime
-    simulated: bool
-    parameters: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -43,24 +29,7 @@ class Window:
     complete: bool  # the experiment is over
     first_day: date  # the experiment's first day
     until_day: date  # first day that is not read
-
-    @property
-    def pre_day(self) -> date:
-        """First day of the pre-period, which ends before `first_day`."""
-        return self.first_day - PRE_DAYS * DAY
-
-
-def load(connection: Connection, name: str) -> Experiment:
-    """The experiment of that name. Raises InputError: there is none; names those there are."""
-    row = connection.execute(query("experiment/experiment"), {"name": name}).mappings().one_or_none()
-    if row is None:
-        names = connection.execute(query("experiment/experiment_names")).scalars().all()
-        known = f"there are {', '.join(map(repr, names))}" if names else "there is no experiment yet"
-        raise InputError(f"Experiment {name!r} is unknown: {known}.")
-    values = dict(row)
-    for field in ("starts_at", "ends_at"):
-        values[field] = values[field].astimezone(UTC)
-    return Experiment(**values)
+    pre_day: date  # first day of the pre-period, which ends before `first_day`
 
 
 def window(experiment: Experiment, watermark: datetime) -> Window:
@@ -84,7 +53,8 @@ def window(experiment: Experiment, watermark: datetime) -> Window:
             f"{watermark.isoformat()} closes none of its days. Read it a day later."
         )
     until_day = until.date() if until.time() == time() else until.date() + DAY
-    return Window(watermark, until, complete, experiment.starts_at.date(), until_day)
+    first_day = experiment.starts_at.date()
+    return Window(watermark, until, complete, first_day, until_day, first_day - experiment.plan.pre_days * DAY)
 
 
 def newest(connection: Connection, experiment: Experiment) -> datetime:
@@ -102,11 +72,11 @@ def newest(connection: Connection, experiment: Experiment) -> datetime:
 
 
 def materialise(engine: Engine, name: str, watermark: datetime) -> int:
-    """Fill liber.user_metric_day for an experiment's exposed users, up to the days the watermark has closed.
+    """Store the metrics of an experiment's exposed users per day, and their totals, as the watermark shows them.
 
     Plays come from liber.simulated_play for a simulated experiment and from liber.behavior (kind play) otherwise.
-    A user's plays count from the first exposure on; the `PRE_DAYS` days before the experiment are the pre-period.
-    Days without a play have no row: readers count them as zero.
+    A user's plays count from the first exposure on; the days before the experiment are the pre-period. Days without a
+    play have no row: readers count them as zero.
 
     Args:
         engine: LIBER database.
@@ -114,31 +84,50 @@ def materialise(engine: Engine, name: str, watermark: datetime) -> int:
         watermark: event time up to which the data are complete, with time zone.
 
     Returns:
-        Rows added or corrected; 0 on a re-run over the same data.
+        Days of users added or corrected; 0 on a re-run over the same data.
 
     Raises:
-        InputError: the experiment is unknown or the watermark closes none of its days.
+        InputError: the experiment is unknown, the watermark closes none of its days, or the SQL of a metric fails.
         ServiceUnavailable: the database cannot be reached.
     """
     with database_errors(), engine.begin() as connection:
         experiment = load(connection, name)
-        view = window(experiment, watermark)
-        key = {"experiment_key": experiment.experiment_key}
-        connection.execute(query("experiment/lock_experiment"), key)
-        last = connection.execute(query("experiment/newest_metric_day"), key).scalar_one()
-        source = "materialise_simulated" if experiment.simulated else "materialise_behavior"
-        rows = connection.execute(
-            query(f"experiment/{source}"),
-            {
-                **key,
-                "starts_at": experiment.starts_at,
-                "until": view.until,
-                "first_day": view.first_day,
-                "pre_day": view.pre_day,
-                "reopened_day": view.pre_day if last is None else max(view.pre_day, last - (LATE_DAYS - 1) * DAY),
-                **({"until_day": view.until_day} if experiment.simulated else {}),
-            },
-        ).rowcount
-        if rows:
-            connection.execute(query("experiment/analyze_metric"))
-    return rows
+        return advance(connection, experiment, window(experiment, watermark))
+
+
+def advance(connection: Connection, experiment: Experiment, view: Window) -> int:
+    """`materialise` in the caller's transaction, which then holds the experiment: its totals stay as they are."""
+    key, plan = {"experiment_key": experiment.experiment_key}, experiment.plan
+    connection.execute(query("experiment/lock_experiment"), key)
+    last = connection.execute(query("experiment/newest_metric_day"), key).scalar_one()
+    before = connection.execute(query("experiment/progress"), key).one_or_none()
+    reopened = view.pre_day if last is None else max(view.pre_day, last - (LATE_DAYS - 1) * DAY)
+    own = [metric for metric in plan.metrics if metric.sql]
+    parameters: dict[str, Any] = {
+        **key,
+        "starts_at": experiment.starts_at,
+        "ends_at": experiment.ends_at,
+        "until": view.until,
+        "pre_day": view.pre_day,
+        "from_day": view.pre_day,
+        "first_day": view.first_day,
+        "until_day": view.until_day,
+        "reopened_day": reopened,
+        "touched_day": reopened if before is None else min(reopened, before.until_day, view.until_day),
+        "pre_days": plan.pre_days,
+        "bot_plays": plan.bots.plays_per_day,
+        "bot_seconds": plan.bots.seconds_per_day,
+        "custom": [metric.name for metric in own],
+        "segments": list(plan.segments),
+    }
+    source = "materialise_simulated" if experiment.simulated else "materialise_behavior"
+    stored = connection.execute(query(f"experiment/{source}"), parameters).rowcount
+    stored += store_days(connection, own, parameters)
+    if before is not None and before.until_day > view.until_day:  # a step back
+        connection.execute(query("experiment/forget_unexposed"), parameters)
+    connection.execute(query("experiment/fill_user_metric"), parameters)
+    if before is None:
+        connection.execute(query("experiment/analyze_metric"))
+    connection.execute(query("experiment/fill_metric_age"), parameters)
+    connection.execute(query("experiment/store_progress"), parameters)
+    return stored

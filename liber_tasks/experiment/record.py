@@ -132,9 +132,8 @@ class Metric:
 
     @property
     def best(self) -> Estimate:
-        """The estimate to decide by: the one fixed in advance; without its pre-period's numbers, the same unadjusted."""
-        chosen = self.estimates[deciding(self.decides, {name: one.lift for name, one in self.estimates.items()})]
-        return chosen
+        """The estimate to decide by: the one fixed in advance; the same unadjusted where that has no pre-period."""
+        return self.estimates[deciding(self.decides, {name: one.lift for name, one in self.estimates.items()})]
 
 
 def deciding(decides: str, lifts: dict[str, float | None]) -> str:

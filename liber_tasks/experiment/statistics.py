@@ -1,14 +1,16 @@
-"""The statistics of a readout, from per-arm counts, means, variances and covariances only. No I/O.
+"""The estimates of a readout, from counts, means, variances and covariances only. No I/O.
 
 Lift and interval are tea-tasting's: Welch's t for the difference, the delta method for ratios and for the interval of
 the relative lift on the log scale, and CUPED with one coefficient for both arms (Deng et al., WSDM 2013).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from liber_tasks.experiment.record import METHODS, Estimate, Metric, SampleRatio
+from liber_tasks.experiment.moments import Moments
+from liber_tasks.experiment.record import METHODS, Estimate, SampleRatio
 
 if TYPE_CHECKING:
     from tea_tasting.aggr import Aggregates
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 CONFIDENCE = 0.95
 POWER = 0.8
 SRM_THRESHOLD = 0.001
+ARMS = ("control", "treatment")
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,18 @@ class Definition:
     unit: str
     numerator: str
     denominator: str | None = None
+
+    @property
+    def columns(self) -> list[str]:
+        """Those of the days read and of the pre-period."""
+        own = [self.numerator] + ([self.denominator] if self.denominator else [])
+        return own + [pre(column) for column in own]
+
+    @property
+    def formula(self) -> str:
+        """How a user counts."""
+        over = f"sum({self.denominator})" if self.denominator else "users"
+        return f"sum({self.numerator}) / {over}"
 
     def estimator(self, adjusted: bool, ratio: float = 1.0) -> Any:
         """tea-tasting's metric, with every default spelt out; `ratio`: treated users per control user."""
@@ -47,9 +62,10 @@ class Definition:
 
 
 METRICS = (
-    Definition("play_count", "plays per user", "play_count"),
-    Definition("play_time", "seconds per user", "play_seconds"),
-    Definition("time_per_play", "seconds per play", "play_seconds", "play_count"),
+    Definition("play_count", "plays", "play_count"),
+    Definition("play_time", "seconds", "play_seconds"),
+    Definition("time_per_play", "seconds a play", "play_seconds", "play_count"),
+    Definition("active_days", "days", "active_days"),
 )
 
 
@@ -58,34 +74,64 @@ def pre(column: str) -> str:
     return f"pre_{column}"
 
 
-def sample_ratio(control: int, treatment: int, control_share: float, treatment_share: float) -> SampleRatio:
-    """Chi-square test of the users per arm against the shares (Fabijan et al., KDD 2019)."""
+def sample_ratio(
+    control: int, treatment: int, control_share: float, treatment_share: float, causes: Mapping[str, bool] | None = None
+) -> SampleRatio:
+    """Chi-square test of the users per arm against the shares (Fabijan et al., KDD 2019).
+
+    `causes`: likely causes of a mismatch, and which of them the data show.
+    """
     from scipy.stats import chisquare
 
     total = control + treatment
     expected = treatment_share / (control_share + treatment_share)
     test = chisquare([control, treatment], [total * (1 - expected), total * expected])
-    return SampleRatio(expected, treatment / total, float(test.statistic), float(test.pvalue), SRM_THRESHOLD)
+    seen = sorted((causes or {}).items(), key=lambda cause: not cause[1])
+    found = SampleRatio(expected, treatment / total, float(test.statistic), float(test.pvalue), SRM_THRESHOLD)
+    return found if found.ok else SampleRatio(**vars(found) | {"causes": [cause for cause, _ in seen]})
 
 
-def hidden(definition: Definition, reason: str) -> Metric:
-    """A metric whose numbers must not be shown."""
-    return Metric(definition.name, definition.unit, dict.fromkeys(METHODS, Estimate(reason=reason)))
-
-
-def analyse(definition: Definition, control: "Aggregates", treatment: "Aggregates") -> Metric:
-    """Lift of one metric, raw and CUPED.
+def estimates(
+    definition: Definition, plain: Mapping[str, Moments], capped: Mapping[str, Moments] | None
+) -> dict[str, Estimate]:
+    """One metric by every method (`record.METHODS`).
 
     Args:
         definition: names the columns.
-        control, treatment: count, means, variances and covariances of the arm's users.
+        plain, capped: moments of each arm's users; capped None: the metric has no cap.
     """
+    raw, adjusted = _both(definition, plain)
+    if capped is None:
+        none = Estimate(reason="This metric is bounded: there is nothing to cap.")
+        return dict(zip(METHODS, (raw, adjusted, none, none), strict=True))
+    return dict(zip(METHODS, (raw, adjusted, *_both(definition, capped)), strict=True))
+
+
+def by_method(definition: Definition, arms: Mapping[str, Moments], method: str) -> Estimate:
+    """One metric by one method, of arms capped already where it caps; an adjusted one gives way to the unadjusted."""
+    raw, adjusted = _both(definition, arms)
+    return adjusted if "cuped" in method and adjusted.lift is not None else raw
+
+
+def hidden(reason: str) -> dict[str, Estimate]:
+    """Estimates of which no number may be shown."""
+    return dict.fromkeys(METHODS, Estimate(reason=reason))
+
+
+def _both(definition: Definition, arms: Mapping[str, Moments]) -> tuple[Estimate, Estimate]:
+    """Raw and CUPED."""
+    for arm in ARMS:
+        if arms[arm].n < 2:
+            few = Estimate(reason=f"The {arm} arm has {arms[arm].n} users here: a comparison needs at least 2.")
+            return few, few
+    control, treatment = (arms[arm].aggregates() for arm in ARMS)
     raw = _estimate(definition, control, treatment, adjusted=False)
     if raw.lift is None:
-        return Metric(definition.name, definition.unit, {"raw": raw, "cuped": Estimate(reason=raw.reason)})
+        return raw, Estimate(reason=raw.reason)
     missing = _no_covariate(definition, control, treatment)
-    cuped = Estimate(reason=missing) if missing else _estimate(definition, control, treatment, adjusted=True)
-    return Metric(definition.name, definition.unit, {"raw": raw, "cuped": cuped})
+    if missing:
+        return raw, Estimate(reason=missing)
+    return raw, _estimate(definition, control, treatment, adjusted=True)
 
 
 def _no_covariate(definition: Definition, control: "Aggregates", treatment: "Aggregates") -> str | None:
@@ -93,7 +139,7 @@ def _no_covariate(definition: Definition, control: "Aggregates", treatment: "Agg
     total = control + treatment
     numerator = pre(definition.numerator)
     if total.mean(numerator) == 0:
-        return "No exposed user played in the pre-period: there is nothing to adjust by."
+        return "No exposed user was active in the pre-period: there is nothing to adjust by."
     denominator = pre(definition.denominator) if definition.denominator else None
     if denominator and min(control.mean(denominator), treatment.mean(denominator)) == 0:
         return "No user of one arm played in the pre-period: its ratio is undefined."
@@ -105,8 +151,10 @@ def _no_covariate(definition: Definition, control: "Aggregates", treatment: "Agg
 
 def _estimate(definition: Definition, control: "Aggregates", treatment: "Aggregates", adjusted: bool) -> Estimate:
     for arm, values in (("control", control), ("treatment", treatment)):
-        if values.mean(definition.numerator) <= 0:
-            return Estimate(reason=f"No user of the {arm} arm played: a relative lift is undefined.")
+        if values.mean(definition.numerator) <= 0 or (
+            definition.denominator and values.mean(definition.denominator) <= 0
+        ):
+            return Estimate(reason=f"The mean of the {arm} arm is not positive: a relative lift is undefined.")
     metric = definition.estimator(adjusted, treatment.count() / control.count())
     if min(values.ratio_var(definition.numerator, definition.denominator) for values in (control, treatment)) <= 0:
         return Estimate(reason="Every user of an arm has the same value: an interval is undefined.")

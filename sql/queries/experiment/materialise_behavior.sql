@@ -1,5 +1,6 @@
 -- Metrics of a real experiment: plays per exposed user and UTC day, for days before :until that are not final yet.
--- A user seen before is read from :reopened_day on, a new one from the start of the pre-period. Unchanged rows stay.
+-- A user seen before is read from :reopened_day on; one who is new, or whose first exposure has moved to an earlier
+-- moment, from the start of the pre-period. Unchanged rows stay.
 -- Plays between the start of the experiment and the user's first exposure belong to neither period.
 -- Seconds are summed as numeric: a sum of floats would depend on the order of the scan.
 INSERT INTO liber.user_metric_day AS stored
@@ -10,14 +11,10 @@ WITH exposed AS MATERIALIZED ( -- once a user, not once a play
         e.user_id,
         e.arm,
         e.exposed_at,
-        CASE
-            WHEN EXISTS (
-                SELECT 1 FROM liber.user_metric_day AS m
-                WHERE m.experiment_key = e.experiment_key AND m.user_id = e.user_id
-            ) THEN cast(:reopened_day AS date)
-            ELSE cast(:pre_day AS date)
-        END AS from_day
+        CASE WHEN m.exposed_at <= e.exposed_at THEN cast(:reopened_day AS date) ELSE cast(:pre_day AS date) END
+            AS from_day
     FROM liber.exposure AS e
+    LEFT JOIN liber.user_metric AS m ON e.experiment_key = m.experiment_key AND e.user_id = m.user_id
     WHERE e.experiment_key = :experiment_key AND e.exposed_at >= :starts_at AND e.exposed_at < :until
 ),
 

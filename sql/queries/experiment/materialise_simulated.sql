@@ -1,5 +1,6 @@
 -- Metrics of a simulated experiment: plays per exposed user and day, for days before :until_day that are not final.
--- A user seen before is read from :reopened_day on, a new one from the start of the pre-period. Unchanged rows stay.
+-- A user seen before is read from :reopened_day on; one who is new, or whose first exposure has moved to an earlier
+-- moment, from the start of the pre-period. Unchanged rows stay.
 INSERT INTO liber.user_metric_day AS stored
 (experiment_key, user_id, arm, day, pre_period, play_count, play_seconds)
 WITH exposed AS MATERIALIZED ( -- once a user, not once a play
@@ -8,14 +9,10 @@ WITH exposed AS MATERIALIZED ( -- once a user, not once a play
         e.user_id,
         e.arm,
         (e.exposed_at AT TIME ZONE 'UTC')::date AS exposed_day,
-        CASE
-            WHEN EXISTS (
-                SELECT 1 FROM liber.user_metric_day AS m
-                WHERE m.experiment_key = e.experiment_key AND m.user_id = e.user_id
-            ) THEN cast(:reopened_day AS date)
-            ELSE cast(:pre_day AS date)
-        END AS from_day
+        CASE WHEN m.exposed_at <= e.exposed_at THEN cast(:reopened_day AS date) ELSE cast(:pre_day AS date) END
+            AS from_day
     FROM liber.exposure AS e
+    LEFT JOIN liber.user_metric AS m ON e.experiment_key = m.experiment_key AND e.user_id = m.user_id
     WHERE e.experiment_key = :experiment_key AND e.exposed_at >= :starts_at AND e.exposed_at < :until
 )
 
