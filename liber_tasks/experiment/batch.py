@@ -41,6 +41,33 @@ class Lifts:
     p_value: np.ndarray  # two-sided Welch's t of the difference
 
 
+class Products:
+    """Per-user columns and their products, so that one matrix product gives the sums of any split of the users."""
+
+    def __init__(self, columns: Sequence[np.ndarray]) -> None:
+        """Take c columns, (n,) each, of both arms' users."""
+        values = np.column_stack([np.asarray(column, float) for column in columns])
+        self.centre = values.mean(0)  # sums of squares around it lose no digits
+        values = values - self.centre
+        self.pairs = np.triu_indices(values.shape[1])
+        ones = np.ones(len(values))
+        self.matrix = np.column_stack([ones, values, values[:, self.pairs[0]] * values[:, self.pairs[1]]])
+
+    def moments(self, treated: np.ndarray) -> tuple[Moments, Moments]:
+        """Of the control and the treatment arm in each split; `treated` is bool (s, n)."""
+        sums = treated.astype(float) @ self.matrix
+        return self._arm(self.matrix.sum(0) - sums), self._arm(sums)
+
+    def _arm(self, sums: np.ndarray) -> Moments:
+        c = len(self.centre)
+        users, products = sums[:, 0], np.empty((len(sums), c, c))
+        products[:, self.pairs[0], self.pairs[1]] = products[:, self.pairs[1], self.pairs[0]] = sums[:, 1 + c :]
+        with np.errstate(divide="ignore", invalid="ignore"):  # a split may leave an arm empty: NaN
+            mean = sums[:, 1 : 1 + c] / sums[:, :1]
+            within = products - _wide(users) * mean[:, :, None] * mean[:, None, :]
+            return Moments(users, mean + self.centre, within / _wide(users - 1))
+
+
 def compare(
     definition: Definition, names: Sequence[str], control: Moments, treatment: Moments, adjusted: bool
 ) -> Lifts:

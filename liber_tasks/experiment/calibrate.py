@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from liber_tasks.errors import InputError
-from liber_tasks.experiment.batch import Moments, compare
+from liber_tasks.experiment.batch import Products, compare
 from liber_tasks.experiment.statistics import CONFIDENCE, METRICS, Definition, pre
 
 SPLITS = 5_000  # the binomial error of 5 % is then 0.3 percentage points
@@ -63,7 +63,7 @@ def calibrate(
     """
     users = _checked(columns, treatment_share)
     names = _columns(definitions)
-    versions = {False: _Products(columns, names, capping=False), True: _Products(columns, names, capping=True)}
+    versions = {capping: _products(columns, names, capping) for capping in (False, True)}
     found: dict[tuple[str, str], list[np.ndarray]] = {}
     for treated in assignments(users, treatment_share, splits, seed):
         arms = {capping: products.moments(treated) for capping, products in versions.items()}
@@ -85,7 +85,7 @@ def p_values(columns: Mapping[str, np.ndarray], treated: np.ndarray, definition:
     """
     adjusted, capping = METHODS[method]
     names = _columns([definition])
-    return compare(definition, names, *_Products(columns, names, capping).moments(treated), adjusted).p_value
+    return compare(definition, names, *_products(columns, names, capping).moments(treated), adjusted).p_value
 
 
 def assignments(users: int, treatment_share: float, splits: int, seed: int) -> Iterator[np.ndarray]:
@@ -96,35 +96,8 @@ def assignments(users: int, treatment_share: float, splits: int, seed: int) -> I
         yield rng.random((min(rows, splits - begin), users), dtype=np.float32) < treatment_share
 
 
-class _Products:
-    """Columns and their products, (users, 1 + c + c (c + 1) / 2): one matrix product gives a split's sums."""
-
-    def __init__(self, columns: Mapping[str, np.ndarray], names: Sequence[str], capping: bool) -> None:
-        values = np.column_stack([np.asarray(columns[name], float) for name in names])
-        if capping:
-            values = np.apply_along_axis(capped, 0, values)
-        self.centre = values.mean(0)  # sums of squares around it lose no digits
-        values = values - self.centre
-        self.pairs = np.triu_indices(len(names))
-        self.matrix = np.column_stack(
-            [np.ones(len(values)), values, values[:, self.pairs[0]] * values[:, self.pairs[1]]]
-        )
-
-    def moments(self, treated: np.ndarray) -> tuple[Moments, Moments]:
-        """Of the control and the treatment arm in each split."""
-        sums = treated.astype(float) @ self.matrix
-        return self._arm(self.matrix.sum(0) - sums), self._arm(sums)
-
-    def _arm(self, sums: np.ndarray) -> Moments:
-        c = len(self.centre)
-        with np.errstate(divide="ignore", invalid="ignore"):  # a split may leave an arm empty: NaN, not counted
-            users, mean = sums[:, 0], sums[:, 1 : 1 + c] / sums[:, :1]
-            products = np.empty((len(sums), c, c))
-            products[:, self.pairs[0], self.pairs[1]] = products[:, self.pairs[1], self.pairs[0]] = sums[:, 1 + c :]
-            covariance = (products - users[:, None, None] * mean[:, :, None] * mean[:, None, :]) / (users - 1)[
-                :, None, None
-            ]
-        return Moments(users, mean + self.centre, covariance)
+def _products(columns: Mapping[str, np.ndarray], names: Sequence[str], capping: bool) -> Products:
+    return Products([capped(columns[name]) if capping else columns[name] for name in names])
 
 
 def _columns(definitions: Sequence[Definition]) -> list[str]:

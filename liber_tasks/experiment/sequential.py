@@ -27,7 +27,7 @@ from liber_tasks.experiment.statistics import CONFIDENCE
 
 DELTA = 0.25
 CLOSEST = 0.005  # of the experiment's time between two looks: the integrals below hold for these
-_NODES = 256  # of the Gauss-Legendre rule
+_NODES = 128  # of the Gauss-Legendre rule
 
 
 def planned_critical(fractions: Sequence[float], alpha: float = 1 - CONFIDENCE) -> np.ndarray:
