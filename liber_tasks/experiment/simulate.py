@@ -24,6 +24,7 @@ DAYS = 7  # of the experiment, and of the pre-period before it
 SHARE = 0.1  # of all users, per arm
 GENERATOR = 1  # goes up whenever the same parameters would give other data
 HYPOTHESIS = "Interests learnt from a user's long-term memory raise play count and play time."
+Lift = float | np.ndarray
 COPY_ROWS = 200_000  # bounds memory: one COPY holds at most this many encoded rows
 
 
@@ -124,7 +125,7 @@ def exposed(salt: str, users: int) -> tuple[list[str], np.ndarray]:
     return [ids[n] for n in inside], places[inside] >= control
 
 
-def activity(treated: np.ndarray, rng: np.random.Generator, lift_count: float, lift_time: float) -> Activity:
+def activity(treated: np.ndarray, rng: np.random.Generator, lift_count: Lift, lift_time: Lift) -> Activity:
     """Draw plays of 14 days. Lifts act on expectations, in the last 7 days, on treated users only.
 
     A user's rate is log-normal (about 30 plays a week on average, a heavy tail) and drifts between the two weeks,
@@ -134,20 +135,21 @@ def activity(treated: np.ndarray, rng: np.random.Generator, lift_count: float, l
     Args:
         treated: bool, one an exposed user.
         rng: its state decides everything.
-        lift_count: relative lift of plays.
-        lift_time: relative lift of total play time, including what more plays bring.
+        lift_count: relative lift of plays; a number, or one a user (n, 1), a day (7) or both (n, 7).
+        lift_time: relative lift of total play time, including what more plays bring; likewise.
     """
     n = len(treated)
     weeks = np.repeat([0, 1], DAYS)
     rate = np.exp(rng.normal(0, 0.9, (n, 1)) + rng.normal(0, 0.3, (n, 2)) - (0.9**2 + 0.3**2) / 2) * 30 / DAYS
     length = np.exp(rng.normal(0, 0.3, (n, 1)) + rng.normal(0, 0.1, (n, 2))) * 170  # seconds a play
-    rate[:, 1] *= np.where(treated, 1 + lift_count, 1)
-    length[:, 1] *= np.where(treated, (1 + lift_time) / (1 + lift_count), 1)
+    rate, length = rate[:, weeks], length[:, weeks]
+    rate[:, DAYS:] *= np.where(treated[:, None], 1 + lift_count, 1)
+    length[:, DAYS:] *= np.where(treated[:, None], (1 + lift_time) / (1 + lift_count), 1)
     weekday = np.tile([0.95, 0.95, 0.95, 0.95, 1.0, 1.1, 1.1], 2)  # means 1 over a week: lifts stay as planted
-    counts = rng.poisson(rate[:, weeks] * weekday)
+    counts = rng.poisson(rate * weekday)
     user, column = np.nonzero(counts)
     played = counts[user, column]
-    seconds = rng.gamma(2.0 * played, length[user, weeks[column]] / 2.0)
+    seconds = rng.gamma(2.0 * played, length[user, column] / 2.0)
     return Activity(user, column - DAYS, played.astype(np.int32), seconds)
 
 
