@@ -6,32 +6,16 @@ is among the `LATE_DAYS` newest and is final afterwards, so that results cannot 
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
 
 from sqlalchemy import Connection, Engine
 
 from liber_tasks.db import database_errors, query
 from liber_tasks.errors import InputError
+from liber_tasks.experiment.stored import Experiment, load
 
 PRE_DAYS = 7  # days before the experiment whose activity CUPED uses
 LATE_DAYS = 2
 DAY = timedelta(days=1)
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """One row of liber.experiment; times are UTC."""
-
-    experiment_key: int
-    name: str
-    hypothesis: str
-    salt: str
-    control_share: float
-    treatment_share: float
-    starts_at: datetime
-    ends_at: datetime
-    simulated: bool
-    parameters: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -48,19 +32,6 @@ class Window:
     def pre_day(self) -> date:
         """First day of the pre-period, which ends before `first_day`."""
         return self.first_day - PRE_DAYS * DAY
-
-
-def load(connection: Connection, name: str) -> Experiment:
-    """The experiment of that name. Raises InputError: there is none; names those there are."""
-    row = connection.execute(query("experiment/experiment"), {"name": name}).mappings().one_or_none()
-    if row is None:
-        names = connection.execute(query("experiment/experiment_names")).scalars().all()
-        known = f"there are {', '.join(map(repr, names))}" if names else "there is no experiment yet"
-        raise InputError(f"Experiment {name!r} is unknown: {known}.")
-    values = dict(row)
-    for field in ("starts_at", "ends_at"):
-        values[field] = values[field].astimezone(UTC)
-    return Experiment(**values)
 
 
 def window(experiment: Experiment, watermark: datetime) -> Window:
