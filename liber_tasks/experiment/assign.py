@@ -1,10 +1,15 @@
-"""Deterministic assignment of users to arms: no table, the same answer in Python and in SQL (`liber.bucket`).
+"""Deterministic assignment of users to arms: no table, the same answer in Python and in SQL (`liber.arm`).
+
+Two independent buckets decide. The *gate* says whether a user is let into the experiment at all: its salt is the
+layer's, so that experiments of one layer exclude each other by their slots, or the experiment's own. The *arm* comes
+from the experiment's salt alone. To let more users in moves the gate and no arm: nobody is assigned anew.
 
 SHA-256 rather than a cheap hash: buckets of one user must be independent between salts, or one experiment's arms
 lean on another's.
 """
 
 import hashlib
+from dataclasses import dataclass
 from typing import Literal
 
 from liber_tasks.errors import InputError
@@ -28,7 +33,7 @@ def bucket(salt: str, user_id: str) -> int:
 
 
 def arm(salt: str, user_id: str, control_share: float = 0.1, treatment_share: float = 0.1) -> Arm | None:
-    """Arm of a user: the lowest buckets are control, the next treatment, the rest stay outside.
+    """Arm of a user who is let in: the lowest buckets are control, the next treatment, the rest stay outside.
 
     Args:
         salt: of the experiment.
@@ -54,3 +59,37 @@ def cuts(control_share: float, treatment_share: float) -> tuple[int, int]:
             f"each must be at least {1 / BUCKETS} and both together at most 1."
         )
     return control, control + treatment
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """All that decides who is in an experiment, and in which arm."""
+
+    salt: str
+    control_share: float  # of the users let in, like treatment_share
+    treatment_share: float
+    layer: str | None = None
+    slot: tuple[int, int] = (0, BUCKETS)  # of the layer's buckets: first, and first that is not in it
+    traffic: float = 1.0  # share of the slot that is let in, resolved to 1/10000
+
+    @property
+    def gate_salt(self) -> str:
+        """Salt of the bucket that lets a user in."""
+        return f"{self.salt}/traffic" if self.layer is None else f"layer/{self.layer}"
+
+    @property
+    def admitted(self) -> range:
+        """Gate buckets let in, the first of the slot. In whole numbers, so that every language rounds alike."""
+        first, end = self.slot
+        return range(first, first + (round(self.traffic * BUCKETS) * (end - first) + BUCKETS // 2) // BUCKETS)
+
+    @property
+    def share(self) -> float:
+        """Share of all users who are let in, 0 to 1."""
+        return len(self.admitted) / BUCKETS
+
+    def arm_of(self, user_id: str) -> Arm | None:
+        """Arm of a user; None: outside the experiment. Raises InputError like `arm`."""
+        if self.share < 1 and bucket(self.gate_salt, user_id) not in self.admitted:
+            return None
+        return arm(self.salt, user_id, self.control_share, self.treatment_share)

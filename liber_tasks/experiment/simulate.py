@@ -5,7 +5,6 @@ its shape (one week, 10 % control, 10 % treatment) and its lifts, on synthetic u
 It shows that the readout finds a lift that is there; it says nothing about what LIBER itself achieves.
 """
 
-import io
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ from sqlalchemy import Connection, Engine
 from liber_tasks.db import database_errors, query
 from liber_tasks.errors import InputError
 from liber_tasks.experiment.assign import bucket, cuts
+from liber_tasks.experiment.copying import copy
 from liber_tasks.types import Progress, silent
 
 DAYS = 7  # of the experiment, and of the pre-period before it
@@ -107,10 +107,10 @@ def simulate(
         ids, treated = exposed(name, users)
         plays = activity(treated, np.random.default_rng(seed), lift_play_count, lift_play_time)
         seconds = np.random.default_rng([seed, 1]).integers(0, 86_400, len(ids))  # first serving: within day one
-        _copy(connection, "experiment/copy_exposure", _exposures(key, ids, treated, start, seconds))
+        copy(connection, "experiment/copy_exposure", _exposures(key, ids, treated, start, seconds))
         total = len(plays.user)
         for done, chunk in _plays(key, ids, plays, start.date()):
-            _copy(connection, "experiment/copy_simulated_play", chunk)
+            copy(connection, "experiment/copy_simulated_play", chunk)
             progress(done, total, "simulated user-days")
         connection.execute(query("experiment/analyze_simulated"))
     return SimulateReport(True, users, int((~treated).sum()), int(treated.sum()), total)
@@ -208,12 +208,3 @@ def _plays(key: int, ids: list[str], plays: Activity, first_day: date) -> Iterat
                 }
             ),
         )
-
-
-def _copy(connection: Connection, statement: str, batch: Any) -> None:
-    """Send one Arrow record batch by binary COPY, inside the connection's transaction."""
-    from pgpq import ArrowToPostgresBinaryEncoder
-
-    encoder = ArrowToPostgresBinaryEncoder(batch.schema)
-    payload = encoder.write_header() + encoder.write_batch(batch) + encoder.finish()
-    connection.connection.cursor().copy_expert(query(statement).text, io.BytesIO(payload))

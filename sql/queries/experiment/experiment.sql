@@ -1,4 +1,4 @@
--- Simulate, metrics, readout: one experiment's definition.
+-- Simulate, metrics, readout, life cycle: one experiment.
 SELECT
     experiment_key,
     name,
@@ -9,6 +9,13 @@ SELECT
     starts_at,
     ends_at,
     simulated,
-    parameters
+    parameters,
+    layer,
+    lower(slot) AS slot_first,
+    upper(slot) AS slot_end,
+    traffic::float8 AS traffic,
+    definition,
+    stopped_at,
+    archived_at
 FROM liber.experiment
 WHERE name = :name;
