@@ -146,7 +146,8 @@ def _with_segments(experiment: Experiment, read: Read, metrics: dict[str, Metric
             for value in sorted({segment[place] for _, segment in cells}):
                 arms = by_arm(cells, lambda segment, at=place, v=value: segment[at] == v)  # type: ignore[misc]
                 estimate = statistics.by_method(data.definition, arms, method)
-                asked.append(segments.Segment(dimension, value, planned.name, *(arms[arm].n for arm in ARMS), estimate))
+                users = (arms["control"].n, arms["treatment"].n)
+                asked.append(segments.Segment(dimension, value, planned.name, users[0], users[1], estimate))
     for finding in segments.discoveries(asked):
         one = finding.segment
         shown = Estimate(reason=finding.reason) if finding.reason else one.estimate

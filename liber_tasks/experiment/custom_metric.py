@@ -53,11 +53,11 @@ def rows_for(metric: Metric) -> str:
     Its columns are user_id (text), day (date, UTC) and value (double precision); its parameters from_day and until_day,
     the first day and the first that is not read.
     """
-    return _around(metric, "metric_rows").text
+    return around(metric, "metric_rows").text
 
 
 def _check(connection: Connection, metric: Metric) -> None:
-    result = connection.execute(_around(metric, "metric_columns"), {"wanted": False})
+    result = connection.execute(around(metric, "metric_columns"), {"wanted": False})
     found = {column[0]: _type(column[1]) for column in result.cursor.description or ()}
     if len(found) != len(result.keys()) or set(found) != set(COLUMNS):
         raise InputError(
@@ -71,7 +71,7 @@ def _check(connection: Connection, metric: Metric) -> None:
                 f"{column}::{kinds[0]}."
             )
     users = connection.execute(query("experiment/sample_users"), {"users": SAMPLE_USERS}).scalars().all()
-    wrong = connection.execute(_around(metric, "metric_sample"), {"users": users}).one()
+    wrong = connection.execute(around(metric, "metric_sample"), {"users": users}).one()
     if wrong.missing:
         raise InputError(
             f"Metric {metric.name!r}: {wrong.missing} rows have a null; leave them out, or use coalesce()."
@@ -87,7 +87,7 @@ def _check(connection: Connection, metric: Metric) -> None:
         )
 
 
-def _around(metric: Metric, name: str) -> TextClause:
+def around(metric: Metric, name: str) -> TextClause:
     """One of our statements with the metric's SELECT in it. Its colons are its own, not parameters."""
     own = str(metric.sql).replace(":", "\\:")
     return text(query(f"experiment/{name}").text.replace("FROM metric_sql", f"FROM (\n{own}\n)"))

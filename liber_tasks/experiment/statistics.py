@@ -100,16 +100,16 @@ def estimates(
         definition: names the columns.
         plain, capped: moments of each arm's users; capped None: the metric has no cap.
     """
-    raw, adjusted = _both(definition, plain)
+    raw, adjusted = raw_and_adjusted(definition, plain)
     if capped is None:
         none = Estimate(reason="This metric is bounded: there is nothing to cap.")
         return dict(zip(METHODS, (raw, adjusted, none, none), strict=True))
-    return dict(zip(METHODS, (raw, adjusted, *_both(definition, capped)), strict=True))
+    return dict(zip(METHODS, (raw, adjusted, *raw_and_adjusted(definition, capped)), strict=True))
 
 
 def by_method(definition: Definition, arms: Mapping[str, Moments], method: str) -> Estimate:
     """One metric by one method, of arms capped already where it caps; an adjusted one gives way to the unadjusted."""
-    raw, adjusted = _both(definition, arms)
+    raw, adjusted = raw_and_adjusted(definition, arms)
     return adjusted if "cuped" in method and adjusted.lift is not None else raw
 
 
@@ -118,8 +118,8 @@ def hidden(reason: str) -> dict[str, Estimate]:
     return dict.fromkeys(METHODS, Estimate(reason=reason))
 
 
-def _both(definition: Definition, arms: Mapping[str, Moments]) -> tuple[Estimate, Estimate]:
-    """Raw and CUPED."""
+def raw_and_adjusted(definition: Definition, arms: Mapping[str, Moments]) -> tuple[Estimate, Estimate]:
+    """One metric raw and by CUPED, from the moments of each arm's users."""
     for arm in ARMS:
         if arms[arm].n < 2:
             few = Estimate(reason=f"The {arm} arm has {arms[arm].n} users here: a comparison needs at least 2.")

@@ -146,7 +146,7 @@ FROM (
 ) AS stages
 ORDER BY step;
 
--- The newest readout of each experiment.
+-- The readout of each experiment that has come furthest; of the same day, the newest.
 CREATE VIEW liber.readout_current AS
 SELECT DISTINCT ON (e.name)
     e.name AS experiment,
@@ -158,7 +158,7 @@ SELECT DISTINCT ON (e.name)
     r.created_at
 FROM liber.readout AS r
 INNER JOIN liber.experiment AS e ON r.experiment_key = e.experiment_key
-ORDER BY e.name ASC, r.readout_key DESC;
+ORDER BY e.name ASC, r.until_day DESC, r.readout_key DESC;
 
 -- What each learning run cost: one row a run and knowledge version. Its shards, named RUN#0/4, count together. A call
 -- that a later run asked again counts there, with all its tokens.
