@@ -1,57 +1,72 @@
-"""Exposures + plays -> per-user metrics -> lift with intervals (paper, section 4.4.2)."""
+"""Exposures + plays -> per-user metrics -> readout of a day -> alarms; at the end calibration (paper, 4.4.2)."""
 
-from airflow.sdk import Param, dag, get_current_context, task
+from airflow.sdk import CronTriggerTimetable, Param, dag, get_current_context, task
 
 from liber_tasks import orchestration as liber
 
 
 @dag(
-    schedule=None,
+    schedule=CronTriggerTimetable("0 3 * * *", timezone="UTC"),  # three hours for the last plays of a day to arrive
     catchup=False,
     max_active_runs=1,
     default_args=liber.DAG_DEFAULTS,
     tags=["liber", "experiment"],
     params={
-        "experiment": Param("liber-memory-simulated", type="string", minLength=1, description="its name"),
+        "experiment": Param(None, type=["null", "string"], minLength=1, description="empty: every one that runs"),
         "simulate": Param(False, type="boolean", description="first plant the paper's lifts, SIMULATED"),
-        "watermark": Param(None, type=["null", "string"], format="date-time", description="empty: newest data"),
+        "watermark": Param(None, type=["null", "string"], format="date-time", description="empty: the run's day"),
     },
     doc_md="""
-    Materialises plays per user and day, tests the split (SRM) and reads out the lift of play count and play time.
+    Every day: materialises plays per user, tests the split (SRM), reads every experiment that runs, and fails loudly
+    where a split is broken or a guardrail breached. A backfill reads past days; a day that was read changes nothing.
+    After an experiment's end: A/A calibration of its methods, and the record in MLflow.
 
-    **Do not run** it every hour until something is significant: the intervals are for one look at the end.
+    **Do not run** it every hour until something is significant: planned looks have bands that hold for them alone.
     With `simulate` the numbers show that the readout works; they say nothing about anybody's users.
     """,
 )
 def ab_readout() -> None:
-    """Wire simulate -> readout."""
+    """Wire due -> readout -> alarms, and readout -> finish."""
 
     @task
-    def prepare() -> bool:
-        from liber_tasks import db
-        from liber_tasks.experiment.simulate import simulate
+    def due() -> list[str]:
+        from liber_tasks.experiment import daily
 
-        params, settings = liber.checked(get_current_context()), liber.task_settings()
-        if not params["simulate"]:
-            return False
+        params = liber.checked(get_current_context())
         with liber.clear_errors():
-            return simulate(db.connect(settings), name=params["experiment"], progress=liber.log_progress()).created
+            found = daily.due(
+                liber.task_settings(), params, liber.watermark(get_current_context()), liber.log_progress()
+            )
+        if not found:
+            raise liber.AirflowSkipException("No experiment runs on this day.")
+        return found
 
     @task(outlets=[liber.AB_READOUT])
-    def readout() -> str:
-        from datetime import datetime
+    def readout(experiment: str) -> str:
+        from liber_tasks.experiment import daily
 
-        from liber_tasks import db
-        from liber_tasks.experiment.readout import readout as read
-
-        params, settings = get_current_context()["params"], liber.task_settings()
-        given = params["watermark"]
         with liber.clear_errors():
-            read(db.connect(settings), params["experiment"], watermark=datetime.fromisoformat(given) if given else None,
-                 progress=liber.log_progress())  # fmt: skip
-        return params["experiment"]
+            until = liber.watermark(get_current_context())
+            return daily.read(liber.task_settings(), experiment, until, liber.log_progress())
 
-    prepare() >> readout()
+    @task
+    def alarms(day: str) -> None:
+        from liber_tasks.experiment import daily
+
+        if found := daily.alarms_of(liber.task_settings(), day):
+            raise liber.AirflowFailException(" ".join(found))
+
+    @task
+    def finish(day: str) -> None:
+        from liber_tasks.experiment import daily
+
+        with liber.clear_errors():
+            if not daily.finish(liber.task_settings(), day, liber.log_progress()):
+                raise liber.AirflowSkipException("The experiment is not over.")
+
+    days = readout.expand(experiment=due())
+    alarms.expand(day=days)
+    finish.expand(day=days)
 
 
 ab_readout()

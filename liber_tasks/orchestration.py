@@ -6,7 +6,7 @@ The only module of the package that imports Airflow, and only its task SDK.
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from airflow.sdk import Asset, Connection, Param
@@ -84,6 +84,14 @@ def checked(context: Mapping[str, Any]) -> dict[str, Any]:
         known = ", ".join(sorted(context["dag"].params))
         raise AirflowFailException(f"Unknown parameter {', '.join(sorted(unknown))}: this DAG has {known}.")
     return params
+
+
+def watermark(context: Mapping[str, Any]) -> datetime | None:
+    """Moment up to which a run reads: its parameter, or what it was scheduled or backfilled for; None: the newest."""
+    if given := context["params"]["watermark"]:
+        return datetime.fromisoformat(given)
+    run = context["dag_run"]
+    return None if run.run_type == "manual" else run.logical_date
 
 
 def run_name(context: Mapping[str, Any]) -> str:

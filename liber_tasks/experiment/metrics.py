@@ -71,6 +71,20 @@ def newest(connection: Connection, experiment: Experiment) -> datetime:
     return min(found.astimezone(UTC), experiment.ends_at)
 
 
+def check_arrived(connection: Connection, experiment: Experiment, view: Window) -> None:
+    """See that plays of the last day to read are there: a day that is still to come would be read as silence.
+
+    Raises:
+        InputError: the stored plays end before that day.
+    """
+    arrived = newest(connection, experiment)
+    if arrived <= view.until - DAY:
+        raise InputError(
+            f"Experiment {experiment.name!r}: the day before {view.until.isoformat()} would be read, and the stored plays "
+            f"end at {arrived.isoformat()}. Ingest the plays of that day first, or read with an earlier watermark."
+        )
+
+
 def materialise(engine: Engine, name: str, watermark: datetime) -> int:
     """Store the metrics of an experiment's exposed users per day, and their totals, as the watermark shows them.
 

@@ -18,7 +18,7 @@ from liber_tasks.errors import InputError
 from liber_tasks.experiment import looks
 from liber_tasks.experiment.analysis import Read, analyse
 from liber_tasks.experiment.method import METHOD, described
-from liber_tasks.experiment.metrics import Window, advance, newest, window
+from liber_tasks.experiment.metrics import Window, advance, check_arrived, newest, window
 from liber_tasks.experiment.quality import quality, ratio
 from liber_tasks.experiment.record import Readout, from_dict
 from liber_tasks.experiment.stored import Experiment, load
@@ -40,13 +40,14 @@ def readout(engine: Engine, name: str, *, watermark: datetime | None = None, pro
 
     Raises:
         InputError: the experiment is unknown, has no exposed user or no play, lacks an arm, the watermark closes
-            none of its days, or the SQL of one of its metrics fails.
+            none of its days, plays of the last day are missing, or the SQL of one of its metrics fails.
         ServiceUnavailable: the database cannot be reached.
     """
     with database_errors():
         with engine.connect() as connection:
             experiment = load(connection, name)
             view = window(experiment, newest(connection, experiment) if watermark is None else watermark)
+            check_arrived(connection, experiment, view)
             read = [row.until_day for row in _earlier(connection, experiment, view)]
         missed = looks.missed(experiment, view.until_day, read)
         for done, day in enumerate(missed):

@@ -215,8 +215,18 @@ def test_no_exposure_is_a_sentence(engine: Engine, add_experiment: AddExperiment
     add_experiment()
     with pytest.raises(InputError, match="no plays"):
         readout(engine, "real")
+    behave(engine, [("u1", END - timedelta(hours=1), 1.0)])
     with pytest.raises(InputError, match="no exposed user"):
         readout(engine, "real", watermark=END)
+
+
+def test_a_day_whose_plays_have_not_come_is_not_read_as_silence(engine: Engine, add_experiment: AddExperiment) -> None:
+    key = add_experiment()
+    expose(engine, key, [(f"{arm}{n}", arm, START) for arm in ("control", "treatment") for n in range(3)])
+    behave(engine, [(f"{arm}1", START + timedelta(hours=30), 1.0) for arm in ("control", "treatment")])
+    with pytest.raises(InputError, match="Ingest the plays of that day first"):
+        readout(engine, "real", watermark=START + timedelta(days=3))
+    assert readout(engine, "real", watermark=START + timedelta(days=2)).metrics["play_count"].raw.control is not None
 
 
 def test_an_unknown_experiment_is_named(engine: Engine) -> None:
