@@ -18,12 +18,14 @@ from liber_tasks.db import database_errors, query
 from liber_tasks.errors import InputError
 from liber_tasks.experiment.assign import bucket, cuts
 from liber_tasks.experiment.copying import copy
+from liber_tasks.experiment.flaws import NONE, Flaws
 from liber_tasks.types import Progress, silent
 
 DAYS = 7  # of the experiment, and of the pre-period before it
 SHARE = 0.1  # of all users, per arm
 GENERATOR = 1  # goes up whenever the same parameters would give other data
 HYPOTHESIS = "Interests learnt from a user's long-term memory raise play count and play time."
+WEEKDAY = np.array([0.95, 0.95, 0.95, 0.95, 1.0, 1.1, 1.1])  # means 1 over a week: lifts stay as planted
 Lift = float | np.ndarray
 COPY_ROWS = 200_000  # bounds memory: one COPY holds at most this many encoded rows
 
@@ -62,6 +64,7 @@ def simulate(
     lift_play_count: float = 0.0301,
     lift_play_time: float = 0.0769,
     starts_at: date | datetime = date(2026, 1, 5),
+    flaws: Flaws = NONE,
     progress: Progress = silent,
 ) -> SimulateReport:
     """Store a one-week 10 % / 10 % experiment with planted lifts (paper, Table 5) and a 7-day pre-period.
@@ -78,6 +81,7 @@ def simulate(
         lift_play_count, lift_play_time: relative lift of the expected plays and of the expected total play time of a
             treated user, > -1; 0 for an A/A test.
         starts_at: a date, or a datetime at midnight UTC.
+        flaws: what else is planted: bots, lost exposures, swapped arms, a lift that fades.
 
     Raises:
         InputError: a parameter is out of range, or the name is taken by another experiment.
@@ -95,6 +99,7 @@ def simulate(
         "seed": seed,
         "lift_play_count": lift_play_count,
         "lift_play_time": lift_play_time,
+        **flaws.planted(),
     }
     row = {
         "name": name, "hypothesis": HYPOTHESIS, "salt": name, "control_share": SHARE, "treatment_share": SHARE,
@@ -105,15 +110,18 @@ def simulate(
         if key is None:
             return _existing(connection, name, start, parameters)
         ids, treated = exposed(name, users)
-        plays = activity(treated, np.random.default_rng(seed), lift_play_count, lift_play_time)
+        treated, logged = flaws.arms(treated, seed)
+        lifts = [flaws.lift(lift, WEEKDAY) for lift in (lift_play_count, lift_play_time)]
+        plays = flaws.with_bots(activity(treated, np.random.default_rng(seed), *lifts), len(ids), seed)
         seconds = np.random.default_rng([seed, 1]).integers(0, 86_400, len(ids))  # first serving: within day one
-        copy(connection, "experiment/copy_exposure", _exposures(key, ids, treated, start, seconds))
+        exposures = _exposures(key, ids, treated, start, seconds).filter(logged)
+        copy(connection, "experiment/copy_exposure", exposures)
         total = len(plays.user)
         for done, chunk in _plays(key, ids, plays, start.date()):
             copy(connection, "experiment/copy_simulated_play", chunk)
             progress(done, total, "simulated user-days")
         connection.execute(query("experiment/analyze_simulated"))
-    return SimulateReport(True, users, int((~treated).sum()), int(treated.sum()), total)
+    return SimulateReport(True, users, int((~treated & logged).sum()), int((treated & logged).sum()), total)
 
 
 def exposed(salt: str, users: int) -> tuple[list[str], np.ndarray]:
@@ -145,8 +153,7 @@ def activity(treated: np.ndarray, rng: np.random.Generator, lift_count: Lift, li
     rate, length = rate[:, weeks], length[:, weeks]
     rate[:, DAYS:] *= np.where(treated[:, None], 1 + lift_count, 1)
     length[:, DAYS:] *= np.where(treated[:, None], (1 + lift_time) / (1 + lift_count), 1)
-    weekday = np.tile([0.95, 0.95, 0.95, 0.95, 1.0, 1.1, 1.1], 2)  # means 1 over a week: lifts stay as planted
-    counts = rng.poisson(rate * weekday)
+    counts = rng.poisson(rate * np.tile(WEEKDAY, 2))
     user, column = np.nonzero(counts)
     played = counts[user, column]
     seconds = rng.gamma(2.0 * played, length[user, column] / 2.0)
