@@ -11,6 +11,7 @@ from rich.table import Table
 from liber_tasks import cli_learn, cli_model, cli_train, cli_vectors, db, learning
 from liber_tasks.cli_efficiency import efficiency
 from liber_tasks.cli_evaluate import evaluate
+from liber_tasks.cli_experiment import experiment
 from liber_tasks.cli_explain import explain
 from liber_tasks.cli_knowledge import knowledge
 from liber_tasks.cli_output import line_progress, moment, plain, show
@@ -19,8 +20,8 @@ from liber_tasks.errors import InputError, LiberError
 
 app = typer.Typer(
     help="LIBER: lifelong user behaviour modelling with large language models.\n\n"
-    "Stages in order: init-db, ingest, seal, learn, encode, train, promote, score; readout for A/B tests. "
-    "Each is safe to run again: what is done is not done twice.",
+    "Stages in order: init-db, ingest, seal, learn, encode, train, promote, score; for A/B tests experiment and "
+    "readout. Each is safe to run again: what is done is not done twice.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -180,6 +181,7 @@ app.command()(cli_learn.prompt)
 app.command()(cli_learn.cost)
 app.command()(efficiency)
 app.add_typer(knowledge, name="knowledge")
+app.add_typer(experiment, name="experiment")
 
 
 @app.command()

@@ -165,9 +165,17 @@ CREATE TABLE liber.experiment (
     simulated boolean DEFAULT false NOT NULL,
     parameters jsonb DEFAULT '{}'::jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    layer text,
+    slot int4range,
+    traffic numeric(5,4) DEFAULT 1 NOT NULL,
+    definition jsonb DEFAULT '{}'::jsonb NOT NULL,
+    stopped_at timestamp with time zone,
+    archived_at timestamp with time zone,
     CONSTRAINT experiment_check CHECK (((treatment_share > (0)::numeric) AND ((control_share + treatment_share) <= (1)::numeric))),
     CONSTRAINT experiment_check1 CHECK ((ends_at > starts_at)),
-    CONSTRAINT experiment_control_share_check CHECK (((control_share > (0)::numeric) AND (control_share < (1)::numeric)))
+    CONSTRAINT experiment_control_share_check CHECK (((control_share > (0)::numeric) AND (control_share < (1)::numeric))),
+    CONSTRAINT experiment_slot CHECK (((slot IS NULL) OR ((layer IS NOT NULL) AND (NOT isempty(slot)) AND (slot <@ int4range(0, 10000))))),
+    CONSTRAINT experiment_traffic CHECK (((traffic > (0)::numeric) AND (traffic <= (1)::numeric)))
 );
 
 ALTER TABLE liber.experiment ALTER COLUMN experiment_key ADD GENERATED ALWAYS AS IDENTITY (
@@ -184,6 +192,7 @@ CREATE TABLE liber.exposure (
     user_id text NOT NULL,
     arm text NOT NULL,
     exposed_at timestamp with time zone NOT NULL,
+    crossed_at timestamp with time zone,
     CONSTRAINT exposure_arm_check CHECK ((arm = ANY (ARRAY['control'::text, 'treatment'::text])))
 );
 
@@ -595,4 +604,5 @@ INSERT INTO public.schema_migrations (version) VALUES
     ('20261123000007'),
     ('20261123000008'),
     ('20261124000001'),
-    ('20261129000001');
+    ('20261129000001'),
+    ('20261129000002');

@@ -95,4 +95,15 @@ INSERT INTO liber.item_encoder (encoder_version, kind, knowledge_version, model,
 VALUES ('x3', 'dense', 'k2', 'bert', 2);
 """
 
-OF_VERSION = {3: V3, 4: V4, 5: V5, 6: V6, 7: V7, 8: V8, 9: V9, 10: V10}
+V11 = """
+INSERT INTO liber.experiment (
+    name, hypothesis, salt, control_share, treatment_share, starts_at, ends_at, layer, slot, traffic, definition,
+    stopped_at, archived_at
+) VALUES (
+    'ranking', 'More plays.', 's2', 0.5, 0.5, '2024-05-01Z', '2024-05-08Z', 'home', '[0,5000)', 0.2,
+    '{"pre_days": 14}', '2024-05-08Z', '2024-05-09Z'
+);
+UPDATE liber.exposure SET crossed_at = '2024-05-02Z';
+"""
+
+OF_VERSION = {3: V3, 4: V4, 5: V5, 6: V6, 7: V7, 8: V8, 9: V9, 10: V10, 11: V11}

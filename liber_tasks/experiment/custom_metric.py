@@ -123,8 +123,8 @@ def _blamed(metric: Metric) -> Iterator[None]:
             raise
         if state == _CANCELLED:
             said = (
-                f"its SELECT took more than {TIMEOUT_SECONDS} s for {SAMPLE_USERS:,} users; make it cheaper, by an index "
-                "or by grouping by user_id and day themselves"
+                f"its SELECT took more than {TIMEOUT_SECONDS} s for {SAMPLE_USERS:,} users; make it cheaper, by an "
+                "index or by grouping by user_id and day themselves"
             )
         else:
             said = (

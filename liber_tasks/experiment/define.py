@@ -110,12 +110,12 @@ def _movable(experiment: Experiment, ends_at: datetime, now: datetime) -> None:
     if experiment.state(now) == "over":
         how = "was stopped" if experiment.stopped_at else "ended"
         raise InputError(
-            f"Experiment {experiment.name!r} {how} at {experiment.ends_at.isoformat()} and is not taken up again: write that "
-            "as ends_at, or define another name."
+            f"Experiment {experiment.name!r} {how} at {experiment.ends_at.isoformat()} and is not taken up again: "
+            "write that as ends_at, or define another name."
         )
     if ends_at <= now:
         raise InputError(
-            f"ends_at is {ends_at.isoformat()}, which has passed: give a later one, or stop the experiment to end it now."
+            f"ends_at is {ends_at.isoformat()}, which has passed: give a later one, or stop the experiment."
         )
 
 

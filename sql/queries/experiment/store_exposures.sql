@@ -15,9 +15,7 @@ WITH stored AS (
         SET
             exposed_at = least(x.exposed_at, excluded.exposed_at),
             crossed_at = least(x.crossed_at, excluded.crossed_at)
-        WHERE
-        excluded.exposed_at < x.exposed_at
-        OR excluded.crossed_at < coalesce(x.crossed_at, 'infinity')
+        WHERE excluded.exposed_at < x.exposed_at OR excluded.crossed_at < coalesce(x.crossed_at, 'infinity')
     RETURNING xmax = 0 AS added -- no transaction has locked a row that is new
 )
 
