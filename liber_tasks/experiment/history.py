@@ -12,10 +12,10 @@ from sqlalchemy import Connection, Engine, text
 
 from liber_tasks.db import database_errors, query
 from liber_tasks.errors import InputError
-from liber_tasks.experiment import planning
 from liber_tasks.experiment.assign import Assignment
 from liber_tasks.experiment.custom_metric import check_metrics, rows_for
 from liber_tasks.experiment.plan import BUILT_IN, Metric, Plan
+from liber_tasks.experiment.power import History, detectable_effect, needed_users
 
 DAY = timedelta(days=1)
 
@@ -30,7 +30,7 @@ class MetricPower:
     variance: float
     correlation: float  # with the pre-period; 0 where it is not adjusted for
     needed: dict[str, int]  # arm -> users, for the minimum detectable effect
-    detectable: float | None  # relative, with the users expected; None: nobody is expected in an arm
+    detectable: float | None  # relative, with the users expected; None: hardly anybody is expected in an arm
     enough: bool  # whether the users expected show the minimum detectable effect
 
 
@@ -91,7 +91,9 @@ def power(
         users=users,
         expected=expected,
         minimum_detectable_effect=plan.minimum_detectable_effect,
-        metrics=tuple(_metric(one, rows, shares, expected, plan.minimum_detectable_effect) for one in plan.primary),
+        metrics=tuple(
+            _metric(one, rows, days, shares, expected, plan.minimum_detectable_effect) for one in plan.primary
+        ),
     )
 
 
@@ -121,6 +123,7 @@ def _moments(connection: Connection, plan: Plan, bounds: dict[str, date]) -> dic
 def _metric(
     metric: Metric,
     rows: dict[tuple[str, bool], dict[str, Any]],
+    days: int,
     shares: dict[str, float],
     expected: dict[str, int],
     effect: float,
@@ -132,9 +135,8 @@ def _metric(
             f"Metric {metric.name!r} is zero or the same for everybody in the past period: its power cannot be told."
         )
     rho = (row["correlation"] or 0.0) if "cuped" in decides else 0.0
-    moments = (row["mean"], row["variance"], rho)
-    needed = planning.users_needed(*moments, effect, shares["control"], shares["treatment"])
-    able = planning.detectable(*moments, *expected.values()) if min(expected.values()) else None
-    arms = {arm: int(-(-n // 1)) for arm, n in zip(shares, needed, strict=True)}
+    past = History(days, row["users"], row["mean"], row["variance"], rho)
+    needed = dict(zip(shares, needed_users(past, effect, shares["control"], shares["treatment"]), strict=True))
+    able = detectable_effect(past, *expected.values()) if min(expected.values()) >= 2 else None
     enough = able is not None and able <= effect
-    return MetricPower(metric.name, decides, *moments, needed=arms, detectable=able, enough=enough)
+    return MetricPower(metric.name, decides, past.mean, past.variance, rho, needed, able, enough)

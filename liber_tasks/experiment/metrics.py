@@ -80,8 +80,8 @@ def check_arrived(connection: Connection, experiment: Experiment, view: Window) 
     arrived = newest(connection, experiment)
     if arrived <= view.until - DAY:
         raise InputError(
-            f"Experiment {experiment.name!r}: the day before {view.until.isoformat()} would be read, and the stored plays "
-            f"end at {arrived.isoformat()}. Ingest the plays of that day first, or read with an earlier watermark."
+            f"Experiment {experiment.name!r}: the day before {view.until.isoformat()} would be read, and the stored "
+            f"plays end at {arrived.isoformat()}. Ingest the plays of that day first, or read with an earlier watermark."
         )
 
 

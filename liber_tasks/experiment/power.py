@@ -1,11 +1,10 @@
-"""Before an experiment: how many users and days a lift needs, and which lift given users can show. No I/O.
+"""Before an experiment: how many users a lift needs, and which lift given users can show. No I/O.
 
 The closed form for a two-sided z-test of two means with the same variance (Deng et al., WSDM 2013, section 3, for the
 factor 1 - correlation^2 that CUPED leaves): with shares c and t of n users,
 n = (z(1 - alpha / 2) + z(power))^2 * variance * (1 / c + 1 / t) / (mean * effect)^2.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
 
@@ -23,18 +22,6 @@ class History:
     mean: float
     variance: float  # between users
     correlation: float = 0.0  # with the same users' pre-period; 0 plans without CUPED
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Users and days that an effect needs. Where it cannot be had, `reason` says why."""
-
-    effect: float  # relative
-    days: int | None = None
-    control_users: int | None = None  # needed, at these days
-    treatment_users: int | None = None
-    available: int | None = None  # users that both arms together will have by then
-    reason: str | None = None
 
 
 def needed_users(history: History, effect: float, control_share: float, treatment_share: float) -> tuple[int, int]:
@@ -62,34 +49,6 @@ def detectable_effect(history: History, control_users: int, treatment_users: int
     if min(control_users, treatment_users) < 2:
         raise InputError(f"The arms have {control_users} and {treatment_users} users: a comparison needs at least 2.")
     return _quantiles() * sqrt(_relative_variance(history) * (1 / control_users + 1 / treatment_users))
-
-
-def plan(histories: Sequence[History], effect: float, control_share: float, treatment_share: float) -> Plan:
-    """The shortest of the lengths that history knows within which the users needed will have come.
-
-    More days bring more users and other per-user totals: each length has its own mean, variance and correlation.
-
-    Args:
-        histories: one a length, say 7, 14 and 28 days.
-        effect: relative lift to detect.
-        control_share, treatment_share: of all eligible users.
-
-    Raises:
-        InputError: as `needed_users`, or there is no history.
-    """
-    if not histories:
-        raise InputError("There is no history to plan from: give at least one length in days.")
-    longest = max(histories, key=lambda history: history.days)
-    for history in sorted(histories, key=lambda history: history.days):
-        control, treatment = needed_users(history, effect, control_share, treatment_share)
-        available = int(history.users * (control_share + treatment_share))
-        if history.users * control_share >= control and history.users * treatment_share >= treatment:
-            return Plan(effect, history.days, control, treatment, available)
-    reason = (
-        f"{longest.days} days bring {available} users to both arms where {control + treatment} are needed for "
-        f"{effect:+.2%}: widen the shares, run longer, or accept a larger effect."
-    )
-    return Plan(effect, None, control, treatment, available, reason)
 
 
 def _quantiles() -> float:

@@ -17,9 +17,9 @@ from liber_tasks.experiment.effect import normal_quantile
 from liber_tasks.experiment.novelty import AgeSums, trend, trend_by_user
 from liber_tasks.experiment.sequential import anytime_critical, planned_critical
 from liber_tasks.experiment.simulate import DAYS, exposed
-from liber_tasks.experiment.statistics import METRICS, SRM_THRESHOLD, sample_ratio
+from liber_tasks.experiment.statistics import SRM_THRESHOLD, sample_ratio
 from tests.bench.database import say
-from tests.bench.planted_worlds import Cells, World, cells, columns, scenarios, world
+from tests.bench.planted_worlds import PLANTED, Cells, World, cells, columns, scenarios, world
 from tests.experiment.arrays import aggregates
 
 USERS = 4_000  # an experiment, both arms
@@ -47,14 +47,14 @@ def measure(size: int = REPLICATIONS) -> tuple[dict[str, Any], dict[str, Any]]:
     for name, kind in kinds.items():
         say(f"planted: {name}")
         found = cells(columns(kind.draw(USERS, seed)) for seed in range(size))
-        truths = {one.name: kind.truth(one) for one in METRICS}
+        truths = {one.name: kind.truth(one) for one in PLANTED}
         judged[name] = _by_cell(found, lambda lifts, metric, truths=truths: _judge(lifts, truths[metric]))
         if name == "reference":
             ratios |= {
                 f"half_width_capped_cuped_over_raw_{metric.name}": round(
                     float(np.mean(found[metric.name, "capped_cuped"].half) / np.mean(found[metric.name, "raw"].half)), 3
                 )
-                for metric in METRICS
+                for metric in PLANTED
             }
     figures["scenarios"] = judged
     looks, widths = _looks(kinds["exposed_day_by_day"].draw)
@@ -184,7 +184,7 @@ def _missed(figures: dict[str, Any], ratios: dict[str, Any]) -> list[str]:
     low, high = BARS["false_positives_within"]
     checks: dict[str, bool] = {}
     for scenario, rows in figures["scenarios"].items():
-        for metric in METRICS:
+        for metric in PLANTED:
             for method, cell in rows[metric.name].items():
                 if scenario != "bots" or method.startswith("capped"):
                     name = f"{scenario} {metric.name} {method}"

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 from tea_tasting.aggr import Aggregates
 
+from liber_tasks.experiment.moments import Moments, of_columns
 from liber_tasks.experiment.simulate import DAYS, Lift, activity
 
-COLUMNS = ("play_count", "play_seconds", "pre_play_count", "pre_play_seconds")
+COLUMNS = ("play_count", "play_seconds", "active_days", "pre_play_count", "pre_play_seconds", "pre_active_days")
 
 
 def days(treated: np.ndarray, rng: np.random.Generator, lift_count: Lift = 0.0, lift_time: Lift = 0.0) -> np.ndarray:
@@ -23,6 +24,7 @@ def totals(by_day: np.ndarray, exposed: np.ndarray | None = None, until: int = D
     """Per-user columns before the end of day `until`, each user counted from the day of exposure (0: the first)."""
     start = np.zeros(by_day.shape[1], int) if exposed is None else exposed
     counted = (np.arange(DAYS) >= start[:, None]) & (np.arange(DAYS) < until)
+    by_day = np.concatenate([by_day, by_day[:1] > 0])
     during, before = (by_day[:, :, DAYS:] * counted).sum(2), by_day[:, :, :DAYS].sum(2)
     return dict(zip(COLUMNS, (*during, *before), strict=True))
 
@@ -33,9 +35,15 @@ def week(users: int, seed: int, lift_count: float = 0.0, lift_time: float = 0.0)
     return totals(days(treated, np.random.default_rng(seed), lift_count, lift_time)), treated
 
 
-def arms(columns: Mapping[str, np.ndarray], treated: np.ndarray) -> tuple[Aggregates, Aggregates]:
-    """Aggregates of the control and the treatment arm."""
-    return aggregates(columns, ~treated), aggregates(columns, treated)
+def arms(columns: Mapping[str, np.ndarray], treated: np.ndarray) -> dict[str, Moments]:
+    """Moments of the control and the treatment arm."""
+    return {"control": moments(columns, ~treated), "treatment": moments(columns, treated)}
+
+
+def moments(columns: Mapping[str, np.ndarray], chosen: np.ndarray) -> Moments:
+    """Moments of the chosen users."""
+    picked = {name: np.asarray(values[chosen], float) for name, values in columns.items()}
+    return of_columns(picked, [(a, b) for a in columns for b in columns])
 
 
 def aggregates(columns: Mapping[str, np.ndarray], chosen: np.ndarray) -> Aggregates:

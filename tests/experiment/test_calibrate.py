@@ -6,7 +6,7 @@ import pytest
 from liber_tasks.errors import InputError
 from liber_tasks.experiment import calibrate as module
 from liber_tasks.experiment.calibrate import METHODS, assignments, calibrate, capped, p_values
-from liber_tasks.experiment.statistics import METRICS, analyse
+from liber_tasks.experiment.statistics import METRICS, raw_and_adjusted
 from tests.experiment.arrays import COLUMNS, arms, week
 
 
@@ -19,8 +19,7 @@ def test_a_split_has_the_readouts_p_value(definition: module.Definition, method:
     adjusted, capping = METHODS[method]
     used = {name: capped(values) for name, values in columns.items()} if capping else columns
     for split, p_value in zip(treated, found, strict=True):
-        metric = analyse(definition, *arms(used, split))
-        expected = (metric.cuped if adjusted else metric.raw).p_value
+        expected = raw_and_adjusted(definition, arms(used, split))[adjusted].p_value
         assert p_value == pytest.approx(expected, abs=1e-6)
 
 

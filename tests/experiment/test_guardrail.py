@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from liber_tasks.errors import InputError
 from liber_tasks.experiment.guardrail import judge
-from liber_tasks.experiment.statistics import METRICS, analyse
+from liber_tasks.experiment.statistics import METRICS, raw_and_adjusted
 from tests.experiment.arrays import arms, delta_interval, week
 
 
@@ -46,7 +46,7 @@ def test_a_wider_margin_never_takes_a_pass_back(low: float, width: float, margin
 
 def test_it_is_the_one_sided_test_at_two_and_a_half_percent() -> None:
     columns, treated = week(4_000, 5, 0.02, 0.02)
-    estimate = analyse(METRICS[1], *arms(columns, treated)).raw
+    estimate = raw_and_adjusted(METRICS[1], arms(columns, treated))[0]
     value, se = delta_interval(columns["play_seconds"], treated)
     assert estimate.lift_low is not None
     assert estimate.lift_high is not None

@@ -4,40 +4,15 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from scipy import stats
 from sqlalchemy import Engine
 
 from liber_tasks.errors import InputError
 from liber_tasks.experiment.history import MetricPower, power
-from liber_tasks.experiment.planning import detectable, users_needed
 from tests.experiment.conftest import behave
 from tests.experiment.defining import definition
 
 DAY = timedelta(days=1)
 NOW = datetime(2026, 2, 20, tzinfo=UTC)
-
-
-def test_equal_arms_need_what_the_textbook_says() -> None:
-    z = stats.norm.ppf(0.975) + stats.norm.ppf(0.8)
-    needed = 2 * z**2 * 4.0 * (1 - 0.6**2) / (2.0 * 0.05) ** 2
-    assert users_needed(2.0, 4.0, 0.6, 0.05, 0.5, 0.5) == pytest.approx((needed, needed))
-
-
-@pytest.mark.parametrize("shares", [(0.5, 0.5), (0.1, 0.3), (0.9, 0.1)])
-def test_what_is_needed_for_an_effect_just_detects_it(shares: tuple[float, float]) -> None:
-    needed = users_needed(3.0, 20.0, 0.5, 0.04, *shares)
-    assert needed[0] / needed[1] == pytest.approx(shares[0] / shares[1])
-    assert detectable(3.0, 20.0, 0.5, *needed) == pytest.approx(0.04)
-
-
-def test_users_needed_give_the_power_promised() -> None:
-    rng = np.random.default_rng(1)
-    control, treatment = (round(n) for n in users_needed(10.0, 25.0, 0.0, 0.1, 0.3, 0.6))
-    runs = 4_000
-    a = rng.normal(10, 5, (runs, control))
-    b = rng.normal(11, 5, (runs, treatment))
-    found = (stats.ttest_ind(a, b, axis=1, equal_var=False).pvalue < 0.05).mean()
-    assert found == pytest.approx(0.8, abs=4 * (0.8 * 0.2 / runs) ** 0.5 + 0.01)
 
 
 USERS = 60
@@ -98,8 +73,9 @@ def test_expected_users_follow_traffic_and_shares(engine: Engine) -> None:
     assert (report.users, report.until_day, report.first_day) == (users, NOW.date(), (NOW - 4 * DAY).date())
     assert report.expected == {"control": round(users * 0.15), "treatment": round(users * 0.3)}
     one = report.metrics[0]
-    expected = detectable(one.mean, one.variance, one.correlation, *report.expected.values())
-    assert one.detectable == pytest.approx(expected)
+    past = History(PERIOD, users, one.mean, one.variance, one.correlation)
+    assert one.detectable == pytest.approx(detectable_effect(past, *report.expected.values()))
+    assert tuple(one.needed.values()) == needed_users(past, report.minimum_detectable_effect, 0.3, 0.6)
     assert not one.enough
 
 

@@ -9,7 +9,7 @@ from tea_tasting.aggr import Aggregates
 from tea_tasting.metrics import RatioOfMeans
 
 from liber_tasks.errors import InputError
-from liber_tasks.experiment.power import History, detectable_effect, needed_users, plan
+from liber_tasks.experiment.power import History, detectable_effect, needed_users
 
 HISTORY = History(days=7, users=100_000, mean=30.0, variance=1_800.0, correlation=0.85)
 
@@ -54,18 +54,6 @@ def test_cuped_saves_the_share_of_variance_that_the_pre_period_explains() -> Non
     )
 
 
-def test_the_shortest_length_that_brings_enough_users_is_planned() -> None:
-    lengths = [History(days, users, 30.0 * days, 1_800.0 * days**2, 0.8) for days, users in
-               ((28, 400_000), (7, 200_000), (14, 300_000))]  # fmt: skip
-    for effect in (0.5, 0.03, 0.02, 0.018):
-        found = plan(lengths, effect, 0.1, 0.1)
-        enough = [h.days for h in lengths if h.users * 0.1 >= needed_users(h, effect, 0.1, 0.1)[0]]
-        assert found.days == (min(enough) if enough else None)
-    never = plan(lengths, 0.0001, 0.1, 0.1)
-    assert never.days is None
-    assert "28 days bring 80000 users" in (never.reason or "")
-
-
 @pytest.mark.parametrize(
     "history",
     [
@@ -85,5 +73,3 @@ def test_what_cannot_be_planned_is_refused() -> None:
         needed_users(HISTORY, 0.01, 0.6, 0.5)
     with pytest.raises(InputError, match="at least 2"):
         detectable_effect(HISTORY, 1, 100)
-    with pytest.raises(InputError, match="no history"):
-        plan([], 0.01, 0.5, 0.5)

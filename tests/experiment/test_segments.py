@@ -8,8 +8,8 @@ from scipy.stats import chi2
 
 from liber_tasks.experiment.record import Estimate
 from liber_tasks.experiment.segments import Segment, discoveries, interactions
-from liber_tasks.experiment.statistics import METRICS, analyse
-from tests.experiment.arrays import aggregates, days, delta_interval, totals
+from liber_tasks.experiment.statistics import METRICS, raw_and_adjusted
+from tests.experiment.arrays import days, delta_interval, moments, totals
 
 
 def segment(p_value: float, users: int = 1_000, name: str = "a") -> Segment:
@@ -50,8 +50,8 @@ def worlds(lifts: list[float], seed: int, users: int = 6_000) -> tuple[list[Segm
     found, by_hand = [], []
     for n in range(len(lifts)):
         inside = value == n
-        pair = aggregates(columns, inside & ~treated), aggregates(columns, inside & treated)
-        estimate = analyse(METRICS[0], *pair).raw
+        pair = {"control": moments(columns, inside & ~treated), "treatment": moments(columns, inside & treated)}
+        estimate = raw_and_adjusted(METRICS[0], pair)[0]
         found.append(Segment("age", str(n), "play_count", pair[0].count(), pair[1].count(), estimate))
         by_hand.append(delta_interval(columns["play_count"][inside], treated[inside]))
     return found, by_hand

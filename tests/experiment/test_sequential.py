@@ -10,7 +10,7 @@ from liber_tasks.errors import InputError
 from liber_tasks.experiment.effect import LogRatio, log_ratio
 from liber_tasks.experiment.record import Estimate
 from liber_tasks.experiment.sequential import anytime_critical, bands, planned_critical
-from liber_tasks.experiment.statistics import METRICS, analyse
+from liber_tasks.experiment.statistics import METRICS, raw_and_adjusted
 from tests.experiment.arrays import arms, delta_interval, week
 
 DAILY = np.arange(1, 8) / 7
@@ -83,7 +83,7 @@ def test_information_must_be_positive(wrong: tuple[float, float]) -> None:
 
 def test_a_band_is_the_delta_methods_and_at_the_usual_critical_value_the_interval() -> None:
     columns, treated = week(4_000, 3, 0.05, 0.05)
-    estimate = analyse(METRICS[0], *arms(columns, treated)).raw
+    estimate = raw_and_adjusted(METRICS[0], arms(columns, treated))[0]
     effect = log_ratio(estimate)
     assert effect is not None
     value, se = delta_interval(columns["play_count"], treated)
