@@ -81,7 +81,7 @@ def check_arrived(connection: Connection, experiment: Experiment, view: Window) 
     if arrived <= view.until - DAY:
         raise InputError(
             f"Experiment {experiment.name!r}: the day before {view.until.isoformat()} would be read, and the stored "
-            f"plays end at {arrived.isoformat()}. Ingest the plays of that day first, or read with an earlier watermark."
+            f"plays end at {arrived.isoformat()}. Ingest the plays of that day first, or give an earlier watermark."
         )
 
 

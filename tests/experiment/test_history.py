@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from liber_tasks.errors import InputError
 from liber_tasks.experiment.history import MetricPower, power
+from liber_tasks.experiment.power import History, detectable_effect, needed_users
 from tests.experiment.conftest import behave
 from tests.experiment.defining import definition
 
