@@ -341,6 +341,24 @@ CASE
 END))
 );
 
+CREATE TABLE liber.metric_age (
+    experiment_key integer NOT NULL,
+    day date NOT NULL,
+    age integer NOT NULL,
+    arm text NOT NULL,
+    play_count double precision NOT NULL,
+    play_count_squares double precision NOT NULL,
+    play_seconds double precision NOT NULL,
+    play_seconds_squares double precision NOT NULL
+);
+
+CREATE TABLE liber.metric_progress (
+    experiment_key integer NOT NULL,
+    until_day date NOT NULL,
+    exposed_outside bigint NOT NULL,
+    exposed jsonb NOT NULL
+);
+
 CREATE TABLE liber.partition_cut (
     user_key bigint NOT NULL,
     decided_seq bigint NOT NULL,
@@ -355,6 +373,15 @@ CREATE TABLE liber.readout (
     readout_key bigint NOT NULL,
     experiment_key integer NOT NULL,
     watermark timestamp with time zone NOT NULL,
+    input_sha256 text NOT NULL,
+    result jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    until_day date NOT NULL
+);
+
+CREATE TABLE liber.readout_calibration (
+    experiment_key integer NOT NULL,
+    until_day date NOT NULL,
     input_sha256 text NOT NULL,
     result jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL
@@ -382,6 +409,35 @@ CREATE TABLE liber.simulated_play (
     day date NOT NULL,
     play_count integer NOT NULL,
     play_seconds double precision NOT NULL
+);
+
+CREATE TABLE liber.user_custom_day (
+    experiment_key integer NOT NULL,
+    user_id text NOT NULL,
+    day date NOT NULL,
+    metric text NOT NULL,
+    value double precision NOT NULL
+);
+
+CREATE TABLE liber.user_metric (
+    experiment_key integer NOT NULL,
+    user_id text NOT NULL,
+    arm text NOT NULL,
+    exposed_at timestamp with time zone NOT NULL,
+    wrong_arm boolean NOT NULL,
+    left_out text,
+    play_count double precision NOT NULL,
+    play_seconds double precision NOT NULL,
+    active_days double precision NOT NULL,
+    pre_play_count double precision NOT NULL,
+    pre_play_seconds double precision NOT NULL,
+    pre_active_days double precision NOT NULL,
+    custom double precision[] NOT NULL,
+    pre_custom double precision[] NOT NULL,
+    segment text[] NOT NULL,
+    digest bigint NOT NULL,
+    digest_2 bigint NOT NULL,
+    CONSTRAINT user_metric_left_out_check CHECK ((left_out = ANY (ARRAY['crossed'::text, 'bot'::text])))
 );
 
 CREATE TABLE liber.user_metric_day (
@@ -494,8 +550,17 @@ ALTER TABLE ONLY liber.knowledge_version
 ALTER TABLE ONLY liber.llm_call
     ADD CONSTRAINT llm_call_pkey PRIMARY KEY (call_key);
 
+ALTER TABLE ONLY liber.metric_age
+    ADD CONSTRAINT metric_age_pkey PRIMARY KEY (experiment_key, day, age, arm);
+
+ALTER TABLE ONLY liber.metric_progress
+    ADD CONSTRAINT metric_progress_pkey PRIMARY KEY (experiment_key);
+
 ALTER TABLE ONLY liber.partition_cut
     ADD CONSTRAINT partition_cut_pkey PRIMARY KEY (user_key, decided_seq);
+
+ALTER TABLE ONLY liber.readout_calibration
+    ADD CONSTRAINT readout_calibration_pkey PRIMARY KEY (experiment_key, input_sha256);
 
 ALTER TABLE ONLY liber.readout
     ADD CONSTRAINT readout_experiment_key_input_sha256_key UNIQUE (experiment_key, input_sha256);
@@ -509,8 +574,14 @@ ALTER TABLE ONLY liber.rejected_row
 ALTER TABLE ONLY liber.simulated_play
     ADD CONSTRAINT simulated_play_pkey PRIMARY KEY (experiment_key, user_id, day);
 
+ALTER TABLE ONLY liber.user_custom_day
+    ADD CONSTRAINT user_custom_day_pkey PRIMARY KEY (experiment_key, user_id, day, metric);
+
 ALTER TABLE ONLY liber.user_metric_day
     ADD CONSTRAINT user_metric_day_pkey PRIMARY KEY (experiment_key, user_id, day);
+
+ALTER TABLE ONLY liber.user_metric
+    ADD CONSTRAINT user_metric_pkey PRIMARY KEY (experiment_key, user_id);
 
 ALTER TABLE ONLY liber.user_past
     ADD CONSTRAINT user_past_pkey PRIMARY KEY (user_key, valid_to);
@@ -544,6 +615,8 @@ CREATE INDEX llm_call_item ON liber.llm_call USING btree (item_key, knowledge_ve
 CREATE INDEX llm_call_partition ON liber.llm_call USING btree (user_key, partition_no, kind);
 
 CREATE INDEX llm_call_run_id ON liber.llm_call USING btree (run_id text_pattern_ops);
+
+CREATE INDEX user_metric_day_by_day ON liber.user_metric_day USING brin (experiment_key, day) WITH (pages_per_range='32');
 
 CREATE INDEX user_stream_cache_size ON liber.user_stream USING btree ((((last_seq - first_unsealed_seq) + 1)));
 
@@ -585,11 +658,26 @@ ALTER TABLE ONLY liber.llm_call
 ALTER TABLE ONLY liber.llm_call
     ADD CONSTRAINT llm_call_knowledge_version_fkey FOREIGN KEY (knowledge_version) REFERENCES liber.knowledge_version(knowledge_version);
 
+ALTER TABLE ONLY liber.metric_age
+    ADD CONSTRAINT metric_age_experiment_key_fkey FOREIGN KEY (experiment_key) REFERENCES liber.experiment(experiment_key) ON DELETE CASCADE;
+
+ALTER TABLE ONLY liber.metric_progress
+    ADD CONSTRAINT metric_progress_experiment_key_fkey FOREIGN KEY (experiment_key) REFERENCES liber.experiment(experiment_key) ON DELETE CASCADE;
+
+ALTER TABLE ONLY liber.readout_calibration
+    ADD CONSTRAINT readout_calibration_experiment_key_fkey FOREIGN KEY (experiment_key) REFERENCES liber.experiment(experiment_key) ON DELETE CASCADE;
+
 ALTER TABLE ONLY liber.readout
     ADD CONSTRAINT readout_experiment_key_fkey FOREIGN KEY (experiment_key) REFERENCES liber.experiment(experiment_key) ON DELETE CASCADE;
 
 ALTER TABLE ONLY liber.rejected_row
     ADD CONSTRAINT rejected_row_file_id_fkey FOREIGN KEY (file_id) REFERENCES liber.ingest_file(file_id);
+
+ALTER TABLE ONLY liber.user_custom_day
+    ADD CONSTRAINT user_custom_day_experiment_key_fkey FOREIGN KEY (experiment_key) REFERENCES liber.experiment(experiment_key) ON DELETE CASCADE;
+
+ALTER TABLE ONLY liber.user_metric
+    ADD CONSTRAINT user_metric_experiment_key_fkey FOREIGN KEY (experiment_key) REFERENCES liber.experiment(experiment_key) ON DELETE CASCADE;
 
 ALTER TABLE ONLY liber.user_past
     ADD CONSTRAINT user_past_user_key_fkey FOREIGN KEY (user_key) REFERENCES liber.user_profile(user_key) ON DELETE CASCADE;
@@ -605,4 +693,5 @@ INSERT INTO public.schema_migrations (version) VALUES
     ('20261123000008'),
     ('20261124000001'),
     ('20261129000001'),
-    ('20261129000002');
+    ('20261129000002'),
+    ('20261129000003');

@@ -106,4 +106,15 @@ INSERT INTO liber.experiment (
 UPDATE liber.exposure SET crossed_at = '2024-05-02Z';
 """
 
-OF_VERSION = {3: V3, 4: V4, 5: V5, 6: V6, 7: V7, 8: V8, 9: V9, 10: V10, 11: V11}
+V12 = """
+INSERT INTO liber.user_metric VALUES (
+    1, 'u1', 'treatment', '2024-05-01T01:00:00Z', FALSE, NULL, 12, 366, 1, 3, 90, 1, '{2}', '{1}', '{F}', 77, -5
+);
+INSERT INTO liber.metric_progress VALUES (1, '2024-05-08', 0, '[["treatment", "2024-05-01", 1]]');
+INSERT INTO liber.user_custom_day VALUES (1, 'u1', '2024-05-01', 'clicks', 2);
+INSERT INTO liber.metric_age VALUES (1, '2024-05-01', 0, 'treatment', 12, 144, 366, 133956);
+INSERT INTO liber.readout_calibration (experiment_key, until_day, input_sha256, result)
+VALUES (1, '2024-05-08', repeat('4', 64), '{"splits": 5000}');
+"""
+
+OF_VERSION = {3: V3, 4: V4, 5: V5, 6: V6, 7: V7, 8: V8, 9: V9, 10: V10, 11: V11, 12: V12}

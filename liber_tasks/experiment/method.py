@@ -39,6 +39,6 @@ def described(experiment: Experiment, view: Window) -> dict[str, Any]:
         "sql": [
             f"sql/queries/experiment/{name}.sql"
             for name in ("materialise_simulated" if experiment.simulated else "materialise_behavior",
-                         "fill_user_metric", "moments", "caps", "extreme", "ages", "distribution")
+                         "fill_user_metric", "moments", "caps", "ages", "distribution")
         ],
     }  # fmt: skip

@@ -127,13 +127,15 @@ def advance(connection: Connection, experiment: Experiment, view: Window) -> int
         "first_day": view.first_day,
         "until_day": view.until_day,
         "reopened_day": reopened,
-        "touched_day": reopened if before is None else min(reopened, before.until_day, view.until_day),
+        "moved_from": view.until_day if before is None else min(before.until_day, view.until_day),
+        "moved_to": view.until_day if before is None else max(before.until_day, view.until_day),
         "pre_days": plan.pre_days,
         "bot_plays": plan.bots.plays_per_day,
         "bot_seconds": plan.bots.seconds_per_day,
         "custom": [metric.name for metric in own],
         "segments": list(plan.segments),
     }
+    connection.execute(query("experiment/touched"))
     source = "materialise_simulated" if experiment.simulated else "materialise_behavior"
     stored = connection.execute(query(f"experiment/{source}"), parameters).rowcount
     stored += store_days(connection, own, parameters)

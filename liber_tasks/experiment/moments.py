@@ -96,7 +96,7 @@ def of_columns(columns: Mapping[str, np.ndarray], pairs: Iterable[Pair]) -> Mome
 
 
 def of_row(n: int, row: Mapping[str, Any]) -> Moments:
-    """Of a row of `experiment/moments.sql`: columns named after a pair, `y x`.
+    """Of a row of `experiment/moments.sql`: columns named after a pair, `y__x`.
 
     Args:
         n: users.
@@ -105,7 +105,7 @@ def of_row(n: int, row: Mapping[str, Any]) -> Moments:
     mean: dict[str, float] = {}
     scatter: dict[Pair, float] = {}
     for name, values in row.items():
-        y, x = name.split()
+        y, x = name.split("__")
         if len(values) > 1:
             mean[y], mean[x], scatter[y, y], scatter[x, x] = values[:4]
         scatter[_sorted(y, x)] = values[-1]

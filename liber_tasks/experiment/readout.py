@@ -83,7 +83,7 @@ def _look(connection: Connection, experiment: Experiment, view: Window) -> Reado
         totals=reader.totals([metric for metric in experiment.plan.metrics if metric.sql]),
         ages=connection.execute(query("experiment/ages"), {**key, "until_day": view.until_day}).all(),
         exposed=progress.exposed,
-        distribution=reader.distribution(sum(_counted(reader.counts).values())),
+        distribution=reader.distribution(),
         earlier=[from_dict(row.result) for row in earlier],
     )
     record = _record(experiment, view, read, outside, digest)

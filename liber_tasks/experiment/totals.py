@@ -1,12 +1,12 @@
 """What a readout reads of liber.user_metric: moments of its users by arm and segment, plain and capped.
 
-The users beyond a cap are a few of a thousand. They are fetched; capped moments are the plain ones without these
-users plus the same users capped: one scan for all moments and one for the extremes.
+The users beyond a cap are a few of a thousand. They are fetched with the moments, by a guess of the caps from a sample;
+capped moments are the plain ones without these users plus the same users capped: one scan gives everything.
 """
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -19,7 +19,7 @@ from liber_tasks.experiment.moments import Moments, of_columns, of_row, total
 from liber_tasks.experiment.plan import Metric
 
 CAPPED_SHARE = 0.001  # of the users, beyond the cap: the 99.9th percentile
-SAMPLED = 50_000  # users that the first guess of the caps is made from
+SAMPLED = 20_000  # users that the guess of the caps, and the distributions, are made from
 CAPPED = ("play_count", "play_seconds", "pre_play_count", "pre_play_seconds")
 SMALLEST = float(np.finfo(float).tiny)
 ARMS = ("control", "treatment")
@@ -67,8 +67,22 @@ class Reader:
         self._connection, self._key = connection, {"experiment_key": experiment_key}
 
     @cached_property
+    def _users(self) -> int:
+        return int(self._connection.execute(query("experiment/users"), self._key).scalar_one())
+
+    @cached_property
+    def _guess(self) -> dict[str, float]:
+        """Values that five times as many users reach as may lie beyond the cap, as far as a sample tells."""
+        sampled = {"per_cent": min(100.0, 100 * SAMPLED / max(self._users, 1)), "quantile": 1 - 5 * CAPPED_SHARE}
+        row = self._connection.execute(query("experiment/caps_sample"), {**self._key, **sampled}).one()
+        return {name: max(getattr(row, name) or 0.0, SMALLEST) for name in CAPPED}
+
+    @cached_property
     def _rows(self) -> Sequence[Any]:
-        return self._connection.execute(query("experiment/moments"), self._key).mappings().all()
+        return self._moments(self._guess)
+
+    def _moments(self, bounds: dict[str, float]) -> Sequence[Any]:
+        return self._connection.execute(query("experiment/moments"), {**self._key, **bounds}).mappings().all()
 
     @property
     def digest(self) -> list[str]:
@@ -104,44 +118,31 @@ class Reader:
         plain: Cells = {}
         for row in self._rows:
             if row["left_out"] is None:
-                cell = {name: values for name, values in row.items() if " " in name}
+                cell = {name: values for name, values in row.items() if "__" in name}
                 plain[row["arm"], tuple(row["segment"])] = of_row(row["users"], cell)
         users = sum(cell.n for cell in plain.values())
-        caps, extremes = self._extremes(users)
+        extremes, caps = self._extremes(math.floor(CAPPED_SHARE * users))
         own = {metric.name: self._own(place, users) for place, metric in enumerate(custom, 1)}
         return Totals(self.counts, self.digest, plain, _capped(plain, extremes, caps), caps, own)
 
-    def distribution(self, users: int) -> list[Any]:
-        """Rows of `experiment/distribution.sql` over some of the blocks, and so of about 200,000 users at most."""
-        per_cent = min(100.0, 100 * 4 * SAMPLED / max(users, 1))
+    def distribution(self) -> list[Any]:
+        """Rows of `experiment/distribution.sql` over some of the blocks."""
+        per_cent = min(100.0, 100 * SAMPLED / max(self._users, 1))
         return list(self._connection.execute(query("experiment/distribution"), {**self._key, "per_cent": per_cent}))
 
-    def _extremes(self, users: int) -> tuple[dict[str, float], Sequence[Any]]:
-        """The caps, and the users beyond any of them at least."""
-        above = math.floor(CAPPED_SHARE * users)
-        guess = self._guess(users)
-        rows = self._beyond(guess)
+    def _extremes(self, above: int) -> tuple[dict[tuple[str, Segment], np.ndarray], dict[str, float]]:
+        """Users at or beyond any cap at least, (n, 4) by arm and segment, and the caps."""
+        extremes = _by_cell(self._rows)
+        everyone = np.concatenate([np.zeros((0, len(CAPPED))), *extremes.values()])
         caps = {}
-        for name in CAPPED:
-            values = np.sort([getattr(row, name) for row in rows if getattr(row, name) >= guess[name]])
+        for place, name in enumerate(CAPPED):
+            values = np.sort(everyone[everyone[:, place] >= self._guess[name], place])
             if len(values) <= above:  # the sample misled, or hardly anybody has a value
-                caps = self._exact(above)
-                return caps, self._beyond(caps)
+                row = self._connection.execute(query("experiment/caps"), {**self._key, "above": above}).one()
+                caps = {name: getattr(row, name) or math.inf for name in CAPPED}  # of zeros alone nothing is capped
+                return _by_cell(self._moments(caps)), caps
             caps[name] = float(values[-1 - above])
-        return caps, rows
-
-    def _guess(self, users: int) -> dict[str, float]:
-        """Values that five times as many users reach as may lie beyond the cap, as far as a sample tells."""
-        sampled = {"per_cent": min(100.0, 100 * SAMPLED / max(users, 1)), "quantile": 1 - 5 * CAPPED_SHARE}
-        row = self._connection.execute(query("experiment/caps_sample"), {**self._key, **sampled}).one()
-        return {name: max(getattr(row, name) or 0.0, SMALLEST) for name in CAPPED}
-
-    def _beyond(self, bounds: dict[str, float]) -> Sequence[Any]:
-        return self._connection.execute(query("experiment/extreme"), {**self._key, **bounds}).all()
-
-    def _exact(self, above: int) -> dict[str, float]:
-        row = self._connection.execute(query("experiment/caps"), {**self._key, "above": above}).one()
-        return {name: getattr(row, name) or math.inf for name in CAPPED}  # of zeros alone nothing is capped
+        return extremes, caps
 
     def _own(self, place: int, users: int) -> tuple[Cells, Cells, float]:
         key = {**self._key, "place": place}
@@ -151,7 +152,7 @@ class Reader:
             query("experiment/moments_custom"),
             {**key, "cap": caps.cap or math.inf, "pre_cap": caps.pre_cap or math.inf},
         ).all()
-        pair = f"custom_{place} pre_custom_{place}"
+        pair = f"custom_{place}__pre_custom_{place}"
         plain, capped = (
             {(row.arm, tuple(row.segment)): of_row(row.users, {pair: getattr(row, kind)}) for row in rows}
             for kind in ("raw", "capped")
@@ -159,18 +160,24 @@ class Reader:
         return plain, capped, caps.cap or math.inf
 
 
-def _capped(plain: Cells, extremes: Sequence[Any], caps: dict[str, float]) -> Cells:
+def _by_cell(rows: Sequence[Any]) -> dict[tuple[str, Segment], np.ndarray]:
+    return {
+        (row["arm"], tuple(row["segment"])): np.array(row["extreme"], dtype=float)
+        for row in rows
+        if row["left_out"] is None and row["extreme"]
+    }
+
+
+def _capped(plain: Cells, extremes: Mapping[tuple[str, Segment], np.ndarray], caps: Mapping[str, float]) -> Cells:
     """The plain moments with the users beyond a cap replaced by the same users capped."""
-    by_cell: dict[tuple[str, Segment], list[Any]] = defaultdict(list)
-    for row in extremes:
-        if any(getattr(row, name) > caps[name] for name in CAPPED):
-            by_cell[row.arm, tuple(row.segment)].append(row)
     capped = {cell: moments.of(CAPPED) for cell, moments in plain.items()}
-    for cell, rows in by_cell.items():
-        columns = {name: np.array([getattr(row, name) for row in rows], dtype=float) for name in CAPPED}
-        cut = {name: np.minimum(values, caps[name]) for name, values in columns.items()}
+    bounds = np.array([caps[name] for name in CAPPED])
+    for cell, users in extremes.items():
         pairs = capped[cell].scatter
-        capped[cell] = capped[cell] - of_columns(columns, pairs) + of_columns(cut, pairs)
+        before, after = (
+            of_columns(dict(zip(CAPPED, values.T, strict=True)), pairs) for values in (users, np.minimum(users, bounds))
+        )
+        capped[cell] = capped[cell] - before + after
     return capped
 
 

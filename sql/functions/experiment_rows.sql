@@ -1,7 +1,7 @@
 -- Metrics: a user's totals of the experiment's own metrics over days, in the order of their names.
 CREATE OR REPLACE FUNCTION liber.custom_totals(
-    experiment integer, of_user text, metrics text [], first_day date, until_day date
-) RETURNS double precision []
+    experiment integer, of_user text, metrics text[], first_day date, until_day date
+) RETURNS double precision[]
 LANGUAGE sql STABLE PARALLEL SAFE
 AS $$
     SELECT coalesce(array_agg(coalesce(t.total, 0) ORDER BY x.place), '{}')
@@ -17,8 +17,8 @@ $$;
 
 -- Metrics: a user's values of the experiment's segments, in their order. All are known before the treatment.
 CREATE OR REPLACE FUNCTION liber.segment_values(
-    segments text [], attributes jsonb, pre_active_days bigint, pre_days integer
-) RETURNS text []
+    segments text[], attributes jsonb, pre_active_days bigint, pre_days integer
+) RETURNS text[]
 LANGUAGE sql STABLE PARALLEL SAFE
 AS $$
     SELECT coalesce(

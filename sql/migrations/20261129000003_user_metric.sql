@@ -1,3 +1,7 @@
+-- A table of readouts is small: its column is filled and checked in one go.
+-- squawk-ignore-file adding-not-nullable-field, ban-drop-constraint, require-concurrent-index-deletion
+-- squawk-ignore-file constraint-missing-not-valid
+
 -- migrate:up
 SET LOCAL lock_timeout = '5s';
 SET LOCAL statement_timeout = '10min';
@@ -16,9 +20,9 @@ CREATE TABLE liber.user_metric (
     pre_play_count double precision NOT NULL,
     pre_play_seconds double precision NOT NULL,
     pre_active_days double precision NOT NULL,
-    custom double precision [] NOT NULL,              -- in the order of the definition's own metrics
-    pre_custom double precision [] NOT NULL,
-    segment text [] NOT NULL,                         -- values, in the order of the definition's segments
+    custom double precision[] NOT NULL,              -- in the order of the definition's own metrics
+    pre_custom double precision[] NOT NULL,
+    segment text[] NOT NULL,                         -- values, in the order of the definition's segments
     digest bigint NOT NULL,                           -- two hashes of the row: sums tell whether any row has changed
     digest_2 bigint NOT NULL,
     PRIMARY KEY (experiment_key, user_id)
@@ -66,11 +70,13 @@ CREATE TABLE liber.readout_calibration (
 );
 
 -- Days arrive in order, so that their range tells blocks apart.
+-- squawk-ignore require-concurrent-index-creation
 CREATE INDEX user_metric_day_by_day ON liber.user_metric_day
 USING brin (experiment_key, day) WITH (pages_per_range = 32);
 
 ALTER TABLE liber.readout ADD COLUMN until_day date; -- the first day that was not read
-UPDATE liber.readout SET until_day = coalesce((result #>> '{method,days,1}')::date, (watermark AT TIME ZONE 'UTC')::date);
+UPDATE liber.readout SET
+    until_day = coalesce((result #>> '{method,days,1}')::date, (watermark AT TIME ZONE 'UTC')::date);
 ALTER TABLE liber.readout ADD CONSTRAINT readout_until_day CHECK (until_day IS NOT NULL) NOT VALID;
 ALTER TABLE liber.readout VALIDATE CONSTRAINT readout_until_day;
 ALTER TABLE liber.readout ALTER COLUMN until_day SET NOT NULL;

@@ -51,4 +51,4 @@ def test_a_row_of_the_database_gives_the_same() -> None:
     rows = np.random.default_rng(0).gamma(2.0, size=(50, 2))
     wanted = of(rows)
     row = [*rows.mean(0), wanted.scatter["y", "y"], wanted.scatter["x", "x"], wanted.scatter["x", "y"]]
-    near(of_row(50, {"y x": row}), wanted, 1.0)
+    near(of_row(50, {"y__x": row}), wanted, 1.0)

@@ -52,7 +52,7 @@ def worlds(lifts: list[float], seed: int, users: int = 6_000) -> tuple[list[Segm
         inside = value == n
         pair = {"control": moments(columns, inside & ~treated), "treatment": moments(columns, inside & treated)}
         estimate = raw_and_adjusted(METRICS[0], pair)[0]
-        found.append(Segment("age", str(n), "play_count", pair[0].count(), pair[1].count(), estimate))
+        found.append(Segment("age", str(n), "play_count", pair["control"].n, pair["treatment"].n, estimate))
         by_hand.append(delta_interval(columns["play_count"][inside], treated[inside]))
     return found, by_hand
 

@@ -3,10 +3,10 @@ SELECT
     (
         SELECT custom[:place] FROM liber.user_metric
         WHERE experiment_key = :experiment_key AND left_out IS NULL
-        ORDER BY custom[:place] DESC OFFSET :above LIMIT 1
+        ORDER BY custom[:place] DESC LIMIT 1 OFFSET :above
     ) AS cap,
     (
         SELECT pre_custom[:place] FROM liber.user_metric
         WHERE experiment_key = :experiment_key AND left_out IS NULL
-        ORDER BY pre_custom[:place] DESC OFFSET :above LIMIT 1
+        ORDER BY pre_custom[:place] DESC LIMIT 1 OFFSET :above
     ) AS pre_cap;

@@ -1,5 +1,6 @@
 -- Metrics: bring each exposed user's totals to the days before :until_day. Only users are summed anew who came, moved or
--- crossed, or who have a day from :touched_day on; a row that stays the same is not written.
+-- crossed, of whom a day has just changed, or who have one between the former and the new end (:moved_from, :moved_to).
+-- A row that stays the same is not written.
 -- Milliseconds as integers: a sum of floats would depend on the order of the scan.
 INSERT INTO liber.user_metric AS stored
 WITH touched AS MATERIALIZED (
@@ -17,13 +18,14 @@ WITH touched AS MATERIALIZED (
         AND (
             m.exposed_at IS DISTINCT FROM e.exposed_at
             OR (m.left_out IS NOT DISTINCT FROM 'crossed') IS DISTINCT FROM coalesce(e.crossed_at < :until, false)
+            OR e.user_id IN (SELECT t.user_id FROM touched_user AS t)
             OR e.user_id IN (
                 SELECT d.user_id FROM liber.user_metric_day AS d
-                WHERE d.experiment_key = :experiment_key AND d.day >= cast(:touched_day AS date)
+                WHERE d.experiment_key = :experiment_key AND d.day >= :moved_from AND d.day < :moved_to
             )
             OR e.user_id IN (
                 SELECT c.user_id FROM liber.user_custom_day AS c
-                WHERE c.experiment_key = :experiment_key AND c.day >= cast(:touched_day AS date)
+                WHERE c.experiment_key = :experiment_key AND c.day >= :moved_from AND c.day < :moved_to
             )
         )
 ),
@@ -58,14 +60,17 @@ row_of AS (
         coalesce(p.pre_play_count, 0)::float8 AS pre_play_count,
         coalesce(p.pre_play_ms, 0)::float8 / 1000 AS pre_play_seconds,
         coalesce(p.pre_active_days, 0)::float8 AS pre_active_days,
-        CASE WHEN cardinality(cast(:custom AS text [])) = 0 THEN '{}' ELSE
-            liber.custom_totals(:experiment_key, t.user_id, :custom, t.exposed_day, :until_day)
+        CASE
+            WHEN cardinality(cast(:custom AS text[])) = 0 THEN '{}' ELSE
+                liber.custom_totals(:experiment_key, t.user_id, :custom, t.exposed_day, :until_day)
         END AS custom,
-        CASE WHEN cardinality(cast(:custom AS text [])) = 0 THEN '{}' ELSE
-            liber.custom_totals(:experiment_key, t.user_id, :custom, :pre_day, :first_day)
+        CASE
+            WHEN cardinality(cast(:custom AS text[])) = 0 THEN '{}' ELSE
+                liber.custom_totals(:experiment_key, t.user_id, :custom, :pre_day, :first_day)
         END AS pre_custom,
-        CASE WHEN cardinality(cast(:segments AS text [])) = 0 THEN '{}' ELSE
-            liber.segment_values(:segments, u.attributes, coalesce(p.pre_active_days, 0), :pre_days)
+        CASE
+            WHEN cardinality(cast(:segments AS text[])) = 0 THEN '{}' ELSE
+                liber.segment_values(:segments, u.attributes, coalesce(p.pre_active_days, 0), :pre_days)
         END AS segment
     FROM touched AS t
     INNER JOIN liber.experiment AS x ON x.experiment_key = :experiment_key

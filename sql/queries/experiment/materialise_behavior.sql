@@ -3,8 +3,6 @@
 -- moment, from the start of the pre-period. Unchanged rows stay.
 -- Plays between the start of the experiment and the user's first exposure belong to neither period.
 -- Seconds are summed as numeric: a sum of floats would depend on the order of the scan.
-INSERT INTO liber.user_metric_day AS stored
-(experiment_key, user_id, arm, day, pre_period, play_count, play_seconds)
 WITH exposed AS MATERIALIZED ( -- once a user, not once a play
     SELECT
         e.experiment_key,
@@ -32,19 +30,27 @@ play AS (
     INNER JOIN liber.user_profile AS u ON e.user_id = u.user_id
     INNER JOIN liber.behavior AS b ON u.user_key = b.user_key
     WHERE b.kind = 'play' AND b.event_time < :until
+),
+
+written AS (
+    INSERT INTO liber.user_metric_day AS stored
+    (experiment_key, user_id, arm, day, pre_period, play_count, play_seconds)
+    SELECT
+        experiment_key,
+        user_id,
+        arm,
+        day,
+        day < cast(:first_day AS date) AS pre_period,
+        count(*) AS play_count,
+        sum(play_seconds)::float8 AS play_seconds
+    FROM play
+    WHERE day >= from_day AND (day < cast(:first_day AS date) OR event_time >= exposed_at)
+    GROUP BY experiment_key, user_id, arm, day
+    ON CONFLICT (experiment_key, user_id, day) DO UPDATE
+        SET play_count = excluded.play_count, play_seconds = excluded.play_seconds
+        WHERE (stored.play_count, stored.play_seconds) IS DISTINCT FROM (excluded.play_count, excluded.play_seconds)
+    RETURNING user_id
 )
 
-SELECT
-    experiment_key,
-    user_id,
-    arm,
-    day,
-    day < cast(:first_day AS date) AS pre_period,
-    count(*) AS play_count,
-    sum(play_seconds)::float8 AS play_seconds
-FROM play
-WHERE day >= from_day AND (day < cast(:first_day AS date) OR event_time >= exposed_at)
-GROUP BY experiment_key, user_id, arm, day
-ON CONFLICT (experiment_key, user_id, day) DO UPDATE
-    SET play_count = excluded.play_count, play_seconds = excluded.play_seconds
-    WHERE (stored.play_count, stored.play_seconds) IS DISTINCT FROM (excluded.play_count, excluded.play_seconds);
+INSERT INTO touched_user (user_id)
+SELECT user_id FROM written;
