@@ -70,7 +70,7 @@ GONE = "DELETE FROM liber.behavior"
         ("SELECT FROM nowhere", 'its SQL fails: relation "nowhere" does not exist'),
         ("SELEC 1", "its SQL fails: syntax error"),
         (f"{ONE}; {GONE}", "its SQL fails: syntax error"),
-        (f"{ONE}) AS m; {GONE}; SELECT * FROM ({ONE}", "cannot insert multiple commands"),
+        (f"{ONE}) AS m; {GONE}; SELECT * FROM ({ONE}", "cannot insert multiple commands"),  # noqa: S608
         (f"{GONE} RETURNING 'a'::text AS user_id", "its SQL fails: syntax error"),
         (f"WITH d AS ({GONE} RETURNING 1) {ONE}", "its SQL fails: WITH clause containing a data-modifying statement"),
         (
