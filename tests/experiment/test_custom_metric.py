@@ -1,14 +1,17 @@
 """Metrics of an experiment's own: what PostgreSQL itself says about them, in one sentence, before they are used."""
 
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
 
+from liber_tasks.config import ROOT
 from liber_tasks.errors import InputError
 from liber_tasks.experiment import custom_metric as module
 from liber_tasks.experiment.custom_metric import check_metrics, rows_for
 from liber_tasks.experiment.define import define
+from liber_tasks.experiment.definition import parse, read_file
 from liber_tasks.experiment.plan import Metric
 from tests.experiment.conftest import behave
 from tests.experiment.defining import BEFORE, START, definition, rows
@@ -46,6 +49,12 @@ def test_the_rows_of_a_metric_stand_inside_another_statement(clicked: Engine) ->
 
 def test_a_common_table_expression_is_a_select_too(clicked: Engine) -> None:
     check_metrics(clicked, [metric(f"WITH c AS ({CLICKS.replace(';', '')}) SELECT * FROM c")])  # noqa: S608
+
+
+def test_the_documented_metric_does(clicked: Engine, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
+    (tmp_path / "ab.yaml").write_text(page.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
+    assert define(clicked, parse(read_file(tmp_path / "ab.yaml")), now=BEFORE).created
 
 
 TYPED = "SELECT 'a'::text AS user_id, date '2026-03-02' AS day, {} AS value"
