@@ -50,6 +50,24 @@ def fill(engine: Engine, *, k: int = 5, vectors: bool = True, plays: bool = Fals
         insert(engine, "interest_vector", VECTOR, found)
 
 
+def as_plays(engine: Engine, share: float = 1.0) -> None:
+    """Ratings become plays that say the same by the pack "music"; every other item has a duration, of 400 seconds.
+
+    Args:
+        engine: a database that `fill` has filled.
+        share: of the ratings, the first of each ten.
+    """
+    with engine.begin() as connection:
+        cursor = connection.connection.cursor()
+        cursor.execute("UPDATE liber.item SET attributes = attributes || '{\"duration_seconds\": 400}' "
+                       "WHERE item_key % 2 = 0")  # fmt: skip
+        cursor.execute(
+            "UPDATE liber.behavior SET kind = 'play', rating = NULL, play_seconds = "
+            "(CASE WHEN item_key %% 2 = 0 THEN 200 ELSE 90 END) + (CASE WHEN rating > 3 THEN 1 ELSE -1 END) "
+            "WHERE rating IS NOT NULL AND seq %% 10 < 10 * %s", (share,),
+        )  # fmt: skip
+
+
 VECTOR = ("user_key", "partition_no", "encoder_version", "knowledge_version", "vector")
 
 
