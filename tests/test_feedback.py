@@ -3,6 +3,7 @@
 import json
 import re
 import struct
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,8 @@ def implied(
 
 def _bound(rule: Feedback, attributes: dict[str, Any]) -> float | None:
     stored = attributes.get(rule.duration) if rule.duration else None
-    written = stored if isinstance(stored, str) else "" if isinstance(stored, bool) else str(stored)
+    is_number = isinstance(stored, int | float) and not isinstance(stored, bool)
+    written = format(Decimal(str(stored)), "f") if is_number else stored if isinstance(stored, str) else ""
     known = re.fullmatch(r"[0-9]{1,9}([.][0-9]{1,30})?", written, re.ASCII)
     if known and rule.play_share and (duration := float(written)):
         return rule.play_share * duration
