@@ -8,36 +8,39 @@ CREATE OR REPLACE FUNCTION liber.implied_rating(
 ) RETURNS real
 LANGUAGE sql STABLE PARALLEL SAFE
 AS $$
-    SELECT coalesce(
-        CASE
-            WHEN feedback -> 'rating_levels' IS NULL THEN rating
-            ELSE (
-                1
-                + (rating > (feedback #>> '{rating_levels,0}')::double precision)::integer
-                + (rating > (feedback #>> '{rating_levels,1}')::double precision)::integer
-                + (rating > (feedback #>> '{rating_levels,2}')::double precision)::integer
-                + (rating > (feedback #>> '{rating_levels,3}')::double precision)::integer
-            )::real
-        END,
-        CASE WHEN kind = 'play' THEN
+    SELECT CASE
+        WHEN feedback IS NULL THEN rating
+        ELSE coalesce(
             CASE
-                play_seconds > coalesce(
-                    (feedback ->> 'play_share')::double precision
-                    * nullif(
-                        substring(
-                            attributes ->> (feedback ->> 'duration') FROM '^[0-9]{1,9}(?:[.][0-9]{1,30})?$'
-                        )::double precision,
-                        0
-                    ),
-                    (feedback ->> 'play_seconds')::double precision
-                )
-                WHEN TRUE THEN 4::real
-                WHEN FALSE THEN 2::real
+                WHEN feedback -> 'rating_levels' IS NULL THEN rating
+                ELSE (
+                    1
+                    + (rating > (feedback #>> '{rating_levels,0}')::double precision)::integer
+                    + (rating > (feedback #>> '{rating_levels,1}')::double precision)::integer
+                    + (rating > (feedback #>> '{rating_levels,2}')::double precision)::integer
+                    + (rating > (feedback #>> '{rating_levels,3}')::double precision)::integer
+                )::real
+            END,
+            CASE WHEN kind = 'play' THEN
+                CASE
+                    play_seconds > coalesce(
+                        (feedback ->> 'play_share')::double precision
+                        * nullif(
+                            substring(
+                                attributes ->> (feedback ->> 'duration') FROM '^[0-9]{1,9}(?:[.][0-9]{1,30})?$'
+                            )::double precision,
+                            0
+                        ),
+                        (feedback ->> 'play_seconds')::double precision
+                    )
+                    WHEN TRUE THEN 4::real
+                    WHEN FALSE THEN 2::real
+                END
+            END,
+            CASE
+                WHEN feedback -> 'liked' ? kind::text THEN 4::real
+                WHEN feedback -> 'disliked' ? kind::text THEN 2::real
             END
-        END,
-        CASE
-            WHEN feedback -> 'liked' ? kind::text THEN 4::real
-            WHEN feedback -> 'disliked' ? kind::text THEN 2::real
-        END
-    )
+        )
+    END
 $$;
