@@ -1,4 +1,4 @@
-"""Plays, purchases and other scales of ratings in samples, explanations and controls: as ratings, by the pack's rule."""
+"""Plays, purchases and other scales of ratings in samples, explanations and controls: by the pack's rule."""
 
 import json
 from pathlib import Path
