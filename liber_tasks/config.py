@@ -81,7 +81,9 @@ class Settings(BaseSettings):
     )
 
     # Interest learning (paper, section 3.3)
-    domain: str = Field("movies", description="domain pack: movies, books, music, or the path of a TOML file")
+    domain: str = Field(
+        "movies", description="domain pack, wording and what is liked: movies, books, music, or the path of a TOML file"
+    )
     summary_prompt: str | None = Field(None, description="prompts:/NAME/VERSION or @ALIAS in MLflow; empty: installed")
     shift_prompt: str | None = Field(None, description="likewise")
     item_prompt: str | None = Field(None, description="likewise")

@@ -70,6 +70,8 @@ def database_errors() -> Iterator[None]:
             ) from error
         if getattr(cause, "pgcode", None) in ("42P01", "3F000"):
             raise LiberError("The database has no LIBER schema yet: run `liber init-db`.") from error
+        if getattr(cause, "pgcode", None) == "42883":
+            raise LiberError("The database lacks a function of this release: run `liber init-db`.") from error
         raise
 
 

@@ -17,6 +17,7 @@ from liber_tasks.features.lexical import Lexical
 from liber_tasks.features.profile import directions, profiles
 from liber_tasks.features.responses import disliked, liked, responses
 from liber_tasks.features.words import word_profiles
+from liber_tasks.feedback import feedback_in_use
 from liber_tasks.item_knowledge import knowledge_in_use
 
 WORDS_SHOWN = 5
@@ -101,13 +102,14 @@ def explain(engine: Engine, settings: Settings, user_id: str, item_id: str) -> E
 
     Args:
         engine: LIBER database; a role that reads is enough.
-        settings: `item_knowledge_version`.
+        settings: `item_knowledge_version`, `domain`.
         user_id, item_id: external ids.
 
     Raises:
         InputError: the user or the item is unknown, or items have no text vectors yet; says what to do.
         ServiceUnavailable: the database cannot be reached.
     """
+    feedback = feedback_in_use(settings)
     with database_errors(), engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
         knowledge = knowledge_in_use(connection, settings)
         of = {"user_id": user_id, "item_id": item_id, "knowledge_version": knowledge}
@@ -116,7 +118,7 @@ def explain(engine: Engine, settings: Settings, user_id: str, item_id: str) -> E
         candidate = connection.execute(query("explain/item"), of).one_or_none()
         if candidate is None:
             raise InputError(f"The catalogue has no item {item_id!r}: load it with `liber ingest --kind items`.")
-        rows = connection.execute(query("explain/behaviors"), of).all()
+        rows = connection.execute(query("explain/behaviors"), of | {"feedback": feedback}).all()
         encoders = connection.execute(query("training/item_encoders"), {"knowledge_version": knowledge}).all()
         if not encoders:
             raise InputError("No item has a text vector: run `liber encode --items`.")

@@ -37,6 +37,7 @@ from liber_tasks.evaluation.store import Store, connected
 from liber_tasks.evaluation.studies import BASE, MEMORY, Study
 from liber_tasks.evaluation.verdict import sentences
 from liber_tasks.features.profile import profiles
+from liber_tasks.feedback import positive
 from liber_tasks.fusion.options import (
     DENSE_PROFILE,
     LEXICAL_PROFILE,
@@ -187,7 +188,7 @@ class _Trained:
     def protocol(self, split: Split, found: Read, truth: Truth, draws: int) -> Protocol:
         """How the figures were made."""
         return Protocol(
-            text="A rating above 3 is positive. History, partitions and counts of a sample lie strictly before it. "
+            text=f"{positive(found.raw.feedback)} History, partitions and counts of a sample lie strictly before it. "
             f"{SPLITS[split]} Epochs and hyperparameters were chosen on validation rows, nothing on test rows.",
             cut=found.cut.isoformat(), rows_train=self._rows[FIT], rows_validation=self._rows[VALIDATION],
             rows_test=self._rows[TEST], users=len(np.unique(truth.user)),

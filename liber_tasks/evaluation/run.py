@@ -20,6 +20,7 @@ from liber_tasks.evaluation.samples import Samples
 from liber_tasks.evaluation.store import Store, connected
 from liber_tasks.evaluation.studies import LIBER, TABLE7, Arm, Study, study
 from liber_tasks.evaluation.verdict import sentences
+from liber_tasks.feedback import positive
 from liber_tasks.fusion.options import BASIC, POOLED
 from liber_tasks.training.dataset import Dataset
 from liber_tasks.training.evaluate import auc
@@ -28,9 +29,8 @@ from liber_tasks.training.parts import FIT, TEST, VALIDATION
 from liber_tasks.types import Progress, silent
 
 PROTOCOL = (
-    "A rating above 3 is positive. Samples are split by time; history, partitions and counts of a sample lie strictly "
-    "before it. Epochs and hyperparameters were chosen on the latest tenth of the samples before the cut, nothing on "
-    "test rows."
+    "Samples are split by time; history, partitions and counts of a sample lie strictly before it. Epochs and "
+    "hyperparameters were chosen on the latest tenth of the samples before the cut, nothing on test rows."
 )
 
 
@@ -197,7 +197,7 @@ def _protocol(
     training: Callable[[str], Options],
 ) -> Protocol:  # fmt: skip
     return Protocol(
-        text=PROTOCOL,
+        text=f"{positive(dataset.feedback)} {PROTOCOL}",
         cut=dataset.cut.isoformat(),
         rows_train=len(dataset.rows(FIT)),
         rows_validation=len(dataset.rows(VALIDATION)),

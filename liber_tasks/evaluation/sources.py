@@ -79,10 +79,10 @@ def with_vectors(
         elif source == "shuffled":
             made = partitions.vectors[shuffled(partitions.user, partitions.trains)]
         elif source == "genres":
-            counts = _of_each(partitions, connection, version, _Genres(dataset))
+            counts = _of_each(partitions, connection, dataset, _Genres(dataset))
             made = narrowed(np.array(counts, dtype=np.float32), partitions.vectors.shape[1], partitions.trains)
         else:
-            texts = _of_each(partitions, connection, version, _Text(domain(settings.domain)))
+            texts = _of_each(partitions, connection, dataset, _Text(domain(settings.domain)))
             made = narrowed(_embedded(settings, texts, progress), partitions.vectors.shape[1], partitions.trains)
     return _replaced(dataset, made)
 
@@ -161,7 +161,9 @@ class _Genres:
 
     def __call__(self, rows: Iterable[Any]) -> np.ndarray:
         rows = list(rows)
-        ratings = np.array([np.nan if row.rating is None else row.rating for row in rows], dtype=np.float64)
+        ratings = np.array(
+            [np.nan if row.implied_rating is None else row.implied_rating for row in rows], dtype=np.float64
+        )
         return genre_shares(self._genres, [self._row.get(row.item_id, 0) for row in rows], responses(ratings))
 
 
@@ -182,18 +184,20 @@ def _partitions(connection: Connection, version: VectorVersion, dataset: Dataset
     return partitions
 
 
-def _of_each(partitions: Partitions, connection: Connection, version: VectorVersion, make: Any) -> list[Any]:
+def _of_each(partitions: Partitions, connection: Connection, dataset: Dataset, make: Any) -> list[Any]:
     """What `make` makes of each partition's behaviours, in the order of the vectors."""
-    made: Mapping[tuple[int, int], Any] = {key: make(rows) for key, rows in _behaviors(connection, version)}
+    made: Mapping[tuple[int, int], Any] = {key: make(rows) for key, rows in _behaviors(connection, dataset)}
     nothing = make(())
     keys = zip(partitions.user.tolist(), partitions.partition_no.tolist(), strict=True)
     return [made.get(key, nothing) for key in keys]
 
 
-def _behaviors(connection: Connection, version: VectorVersion) -> Iterator[tuple[tuple[int, int], Iterable[Any]]]:
+def _behaviors(connection: Connection, dataset: Dataset) -> Iterator[tuple[tuple[int, int], Iterable[Any]]]:
     """Behaviours by user and partition, a bounded number at a time."""
     streamed = connection.execution_options(yield_per=ROWS_READ)
-    rows = streamed.execute(query("evaluation/partition_behaviors"), _versions(version))
+    assert dataset.version is not None
+    of = {**_versions(dataset.version), "feedback": dataset.feedback}
+    rows = streamed.execute(query("evaluation/partition_behaviors"), of)
     return groupby(rows, key=lambda row: (int(row.user_key), int(row.partition_no)))
 
 

@@ -33,6 +33,7 @@ class ModelConfig:
     hidden: tuple[int, ...] = (200, 80)
     dropout: float = 0.0
     fused_size: int | None = None  # f, length of a fused vector; None: embedding_size
+    feedback: str | None = None  # the domain's rule by which behaviours are liked, as JSON; None: by ratings alone
     format: int = FORMAT
 
     def __post_init__(self) -> None:

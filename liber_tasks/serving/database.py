@@ -106,6 +106,7 @@ class Database:
             "moments": [at or now for _, at in asked],
             "encoder_version": self._versions.encoder_version,
             "knowledge_version": self._versions.knowledge_version,
+            "feedback": config.feedback,
             "max_history": behaviors_read(config),
             "max_vectors": config.max_partitions if config.reads_vectors else 0,
             "max_partitions": config.max_partitions if reads_partitions(config) else 0,
@@ -216,6 +217,11 @@ def _clear_errors() -> Iterator[None]:
             ) from error
         if getattr(error.orig, "pgcode", None) in ("42P01", "3F000"):
             raise LiberError(f"The database of {DSN[0]} has no LIBER schema: run `liber init-db` there.") from error
+        if getattr(error.orig, "pgcode", None) == "42883":
+            raise LiberError(
+                f"The database of {DSN[0]} lacks a function that this model reads by: run the `liber init-db` of its "
+                "release there."
+            ) from error
         if getattr(error.orig, "pgcode", None) == "42501":
             raise LiberError(
                 f"The role in {DSN[0]} may not read: grant it what liber_reader has (infra/roles.sql)."

@@ -37,7 +37,7 @@ def pack(engine: Engine, folder: Path, catalogue: Catalogue, config: ModelConfig
     with database_errors(), engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
         users = connection.execute(query("training/users")).all()
         items = connection.execute(query("training/items")).all()
-        events = copy_columns(connection, "training/copy_behaviors", EVENTS, {})
+        events = copy_columns(connection, "training/copy_behaviors", EVENTS, {"feedback": config.feedback})
         partitions = copy_columns(connection, "training/copy_partitions", PARTITIONS, {})
         none = np.zeros(0, dtype=np.int64)
         vectors: dict[str, np.ndarray] = {"user": none, "sealed_at": none, "vector": np.zeros((0, 0), np.float32)}

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from sklearn.decomposition import PCA
 
-from liber_tasks.backbones.vocabulary import POSITIVE_ABOVE, Vocabulary
+from liber_tasks.backbones.vocabulary import Vocabulary
 from liber_tasks.binary_copy import microseconds
 from liber_tasks.features.dense import Past, dense, names, profiles_by
 from liber_tasks.features.profile import directions, profiles
-from liber_tasks.features.responses import responses
+from liber_tasks.features.responses import liked, responses
 from liber_tasks.features.snapshot import snapshots
 from liber_tasks.fusion.options import (
     AFFINITY,
@@ -40,10 +40,12 @@ class Raw:
 
     Attributes:
         tables: users and catalogue.
-        events: `user`, `item` (keys), `seq`, `time`, `rating` (NaN: none), `is_sample`; by user and time.
+        events: `user`, `item` (keys), `seq`, `time`, `rating` (on the scale of five, given or implied; NaN:
+            none), `is_sample`; by user and time.
         partitions: `user` (key), `partition_no`, `first_seq`, `last_seq`, `sealed_at`; by user and sealed_at.
         vectors: `user` (key), `partition_no`, `sealed_at`, `vector` (V, d); by user and sealed_at.
         texts: what is known of the items' texts; None where nothing reads them.
+        feedback: the rule by which `rating` was implied; None: by none.
     """
 
     tables: Tables
@@ -51,6 +53,7 @@ class Raw:
     partitions: dict[str, np.ndarray]
     vectors: dict[str, np.ndarray]
     texts: ItemTexts | None
+    feedback: str | None = None
 
 
 def assemble(
@@ -70,7 +73,7 @@ def assemble(
         InputError: a part of the split has no samples.
     """
     tables, events = raw.tables, raw.events
-    time, user, rating = events["time"], tables.user_rows(events["user"]), events["rating"]
+    time, user, response = events["time"], tables.user_rows(events["user"]), responses(events["rating"])
     place = np.flatnonzero(events["is_sample"])
     ids = [each["user_id"] for each in tables.users]
     parts = by_users(time, user, place, ids, fold) if fold else by_time(time, place, microseconds(cut), cut)
@@ -81,13 +84,12 @@ def assemble(
     start, end = samples.strictly_earlier(user, time)
     vector_user = tables.user_rows(raw.vectors["user"])
     first, last = samples.sealed_earlier(user[place], time[place], vector_user, raw.vectors["sealed_at"])
-    response = responses(rating)
     partition_user = tables.user_rows(raw.partitions["user"])
     opened, closed = samples.sealed_earlier(user[place], time[place], partition_user, raw.partitions["sealed_at"])
     of_partition = samples.partition_of(
         user, events["seq"], partition_user, raw.partitions["first_seq"], raw.partitions["last_seq"]
     )
-    seen_items, first_time = _first_rated(items[place], time[place])
+    seen_items, first_time = _first_seen(items[place], time[place])
 
     history = np.stack([samples.latest(start, end, max_history)[place], end[place]], axis=1)
     ranges = np.stack([samples.latest(opened, closed, max_partitions), closed], axis=1)
@@ -129,7 +131,7 @@ def assemble(
         "seen_items": seen_items,
         "user": user[place],
         "item": items[place],
-        "label": (rating[place] > POSITIVE_ABOVE).astype(np.float32),
+        "label": liked(response[place]).astype(np.float32),
         "history": history,
         "memory": np.stack([samples.latest(first, last, max_partitions), last], axis=1),
         "closed": ranges,
@@ -147,6 +149,7 @@ def assemble(
         cut=cut,
         version=version,
         item_versions=raw.texts.versions if raw.texts else {},
+        feedback=raw.feedback,
         max_history=max_history,
         max_past=max_past,
         max_partitions=max_partitions,
@@ -163,8 +166,8 @@ def digest(arrays: dict[str, np.ndarray], vocabulary: Vocabulary, version: Vecto
     return found.hexdigest()
 
 
-def _first_rated(item: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Items by the time of their first rating, and these times."""
+def _first_seen(item: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Items by the time of their first sample, and these times."""
     order = np.lexsort((item, time))
     found, place = np.unique(item[order], return_index=True)
     by_time = np.argsort(place)

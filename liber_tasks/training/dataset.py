@@ -48,14 +48,14 @@ class Dataset:
     target: Tensor  # (C, v) float32, dense directions of the items' texts, shortened; (C, 0): no option reads them
     profiles: Tensor  # (Q, 2, v) float32, of closed partitions; (0, 2, 0) likewise
     profile_mask: Tensor  # (Q, 2) bool
-    seen_items: Tensor  # (K,) int64, rows of the catalogue by their first rating
+    seen_items: Tensor  # (K,) int64, rows of the catalogue by their first sample
     user: Tensor  # (S,) int64, row of users
     item: Tensor  # (S,) int64, row of the catalogue
-    label: Tensor  # (S,) float32: 1 for a rating above 3
+    label: Tensor  # (S,) float32: 1 for what was liked
     history: Tensor  # (S, 2) int64, [start, end) among the behaviours
     memory: Tensor  # (S, 2) int64, [start, end) among the vectors
     closed: Tensor  # (S, 2) int64, [start, end) among the partitions
-    seen: Tensor  # (S,) int64, how many of `seen_items` were rated before
+    seen: Tensor  # (S,) int64, how many of `seen_items` had one before
     dense: Tensor  # (S, F) float32
     part: Tensor  # (S,) int64: FIT, VALIDATION or TEST
     dense_names: tuple[str, ...]  # columns of `dense`, group.name
@@ -66,6 +66,7 @@ class Dataset:
     cut: datetime  # test samples are at or after it
     version: VectorVersion | None
     item_versions: dict[str, str]  # of the items' texts and their encoders; empty where no option reads them
+    feedback: str | None  # as in `ModelConfig`
     max_history: int
     max_past: int
     max_partitions: int
@@ -103,6 +104,7 @@ class Dataset:
             hidden=training.hidden,
             dropout=training.dropout,
             fused_size=training.fused_size,
+            feedback=self.feedback,
         )
         return replace(config, vector_size=self.vectors.shape[1]) if config.reads_vectors else config
 

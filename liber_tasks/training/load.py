@@ -12,6 +12,7 @@ from liber_tasks.binary_copy import copy_columns
 from liber_tasks.config import Settings
 from liber_tasks.db import database_errors, query
 from liber_tasks.errors import InputError
+from liber_tasks.feedback import feedback_in_use
 from liber_tasks.fusion.options import READ_TEXT, check_options
 from liber_tasks.split import time_cut
 from liber_tasks.training.assemble import Raw, assemble
@@ -33,11 +34,12 @@ def load(
 ) -> Dataset:
     """All samples, from one snapshot of the database.
 
-    One sample a rating. Training samples lie before the cut at `settings.train_share`, their latest tenth validates.
+    One sample a rating; where the domain has a rule (`liber_tasks.feedback`), one a behaviour that says something by
+    it. Training samples lie before the cut at `settings.train_share`, their latest tenth validates.
 
     Args:
         engine: LIBER database.
-        settings: `train_share`, `knowledge_version` (None: the one with the most vectors).
+        settings: `train_share`, `domain`, `knowledge_version` (None: the one with the most vectors).
         options: names in `fusion.options` that models of these samples will read.
         max_history: latest behaviours of a user that the backbone sees.
         max_past: latest behaviours of a user that dense features are made of.
@@ -63,7 +65,7 @@ class Read:
 
 def read(engine: Engine, settings: Settings, options: Collection[str]) -> Read:
     """Read one snapshot of the database; arguments and errors as in `load`."""
-    chosen = check_options(options)
+    chosen, feedback = check_options(options), feedback_in_use(settings)
     with database_errors():
         cut = time_cut(engine, settings.train_share)
         if cut is None:
@@ -72,10 +74,11 @@ def read(engine: Engine, settings: Settings, options: Collection[str]) -> Read:
             version = _vector_version(connection, settings.knowledge_version)
             raw = Raw(
                 tables=read_tables(connection),
-                events=copy_columns(connection, "training/copy_behaviors", _EVENTS, {}),
+                events=copy_columns(connection, "training/copy_behaviors", _EVENTS, {"feedback": feedback}),
                 partitions=copy_columns(connection, "training/copy_partitions", _PARTITIONS, {}),
                 vectors=_read_vectors(connection, version),
                 texts=read_item_texts(connection, settings, set(chosen)) if READ_TEXT & set(chosen) else None,
+                feedback=feedback,
             )
     return Read(raw, cut, version, chosen)
 

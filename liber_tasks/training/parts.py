@@ -59,7 +59,8 @@ def by_time(time: np.ndarray, place: np.ndarray, cut_at: int, cut: datetime) -> 
     if not in_train.any() or in_train.all():
         raise InputError(
             f"The split at {cut.isoformat()} leaves {in_train.sum()} ratings to train and {(~in_train).sum()} to test: "
-            "load more behaviours or change LIBER_TRAIN_SHARE."
+            "load more behaviours or change LIBER_TRAIN_SHARE. Behaviours without a rating count where the domain pack "
+            "(LIBER_DOMAIN) has a table [feedback]."
         )
     validation_at = samples.tail_cut(when[in_train], VALIDATION_SHARE)
     part = np.where(in_train, np.where(when < validation_at, FIT, VALIDATION), TEST)

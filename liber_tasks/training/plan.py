@@ -77,7 +77,8 @@ class Plan:
         """What MLflow keeps as parameters, as JSON types."""
         return {"backbone": self.backbone, "memory": list(self.memory), "options": list(self.reads),
                 "seeds": self.seeds, "max_history": dataset.max_history, "max_past": dataset.max_past,
-                "max_partitions": dataset.max_partitions, **self.training.to_dict()}  # fmt: skip
+                "max_partitions": dataset.max_partitions, **self.training.to_dict(),
+                **({"feedback": dataset.feedback} if dataset.feedback else {})}  # fmt: skip
 
     def fits(self, dataset: Dataset, checkpoints: Path | None, progress: Progress) -> Iterator[tuple[Memory, Fitted]]:
         """Train every variant with every seed.
@@ -103,6 +104,8 @@ def versions(dataset: Dataset, plan: Plan) -> dict[str, str]:
     """What models of these samples were made from, as tags."""
     tags = {"liber.dataset_digest": dataset.digest, "liber.cut": dataset.cut.isoformat()}
     tags |= {f"liber.item_{name}": version for name, version in dataset.item_versions.items()}
+    if dataset.feedback is not None:
+        tags["liber.feedback"] = dataset.feedback
     if dataset.version is not None and plan.reads_vectors:
         tags |= {
             "liber.encoder_version": dataset.version.encoder_version,

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from liber_tasks.config import Settings
+from liber_tasks.domain_pack import FOLDER
 from liber_tasks.errors import InputError
 from liber_tasks.interest.learn import learn
 from liber_tasks.interest.prompts import knowledge_version
-from liber_tasks.interest.wording.domain import FOLDER, Domain, domain, pack
+from liber_tasks.interest.wording.domain import Domain, domain, pack
 from tests.interest.data import add_user, rows
 from tests.interest.faults import GOOD, faulty
 

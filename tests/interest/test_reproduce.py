@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, event, text
 
 from liber_tasks import db
+from liber_tasks import domain_pack as packs
 from liber_tasks.behavior.ingest import ingest
 from liber_tasks.config import Settings
 from liber_tasks.errors import InputError, LiberError
@@ -28,7 +29,6 @@ from liber_tasks.interest.prompts import Kind, Knowledge, knowledge_version
 from liber_tasks.interest.reproduce import reproduce
 from liber_tasks.interest.server.answers import Answer, Spent
 from liber_tasks.interest.versions import name_version
-from liber_tasks.interest.wording import domain as packs
 from tests.behavior.files import write_jsonl
 from tests.interest.data import TITLES, add_user, rows
 from tests.interest.faults import GOOD, faulty

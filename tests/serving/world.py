@@ -45,7 +45,8 @@ class World:
             cursor = connection.connection.cursor()
             cursor.execute("SELECT user_id, item_id, event_time FROM liber.behavior "
                            "JOIN liber.user_profile USING (user_key) JOIN liber.item USING (item_key) "
-                           "WHERE kind = 'rating' ORDER BY user_key, event_time, seq")  # fmt: skip
+                           "WHERE kind = 'rating' OR play_seconds IS NOT NULL "
+                           "ORDER BY user_key, event_time, seq")  # fmt: skip
             found = cursor.fetchall()
         chosen = [found[row] for row in rows.tolist()]
         frame = pd.DataFrame(chosen, columns=["user_id", "item_id", "time"])

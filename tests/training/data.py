@@ -2,12 +2,14 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from psycopg2.extras import execute_values
 from sqlalchemy import Engine
 
+from liber_tasks.domain_pack import FOLDER
 from liber_tasks.training.options import Options
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -48,6 +50,31 @@ def fill(engine: Engine, *, k: int = 5, vectors: bool = True, plays: bool = Fals
     if vectors:
         versions(engine, "e1", "k1")
         insert(engine, "interest_vector", VECTOR, found)
+
+
+def as_plays(engine: Engine, share: float = 1.0) -> None:
+    """Ratings become plays that say the same by the pack "music"; every other item has a duration, of 400 seconds.
+
+    Args:
+        engine: a database that `fill` has filled.
+        share: of the ratings, the first of each ten.
+    """
+    with engine.begin() as connection:
+        cursor = connection.connection.cursor()
+        cursor.execute("UPDATE liber.item SET attributes = attributes || '{\"duration_seconds\": 400}' "
+                       "WHERE item_key % 2 = 0")  # fmt: skip
+        cursor.execute(
+            "UPDATE liber.behavior SET kind = 'play', rating = NULL, play_seconds = "
+            "(CASE WHEN item_key %% 2 = 0 THEN 200 ELSE 90 END) + (CASE WHEN rating > 3 THEN 1 ELSE -1 END) "
+            "WHERE rating IS NOT NULL AND seq %% 10 < 10 * %s", (share,),
+        )  # fmt: skip
+
+
+def pack_with(folder: Path, feedback: str) -> str:
+    """Path of the movies' pack with that rule."""
+    file = folder / "shop.toml"
+    file.write_text(f"{(FOLDER / 'movies.toml').read_text()}\n[feedback]\n{feedback}\n")
+    return str(file)
 
 
 VECTOR = ("user_key", "partition_no", "encoder_version", "knowledge_version", "vector")

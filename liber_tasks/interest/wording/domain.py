@@ -3,28 +3,18 @@
 import hashlib
 import json
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from liber_tasks.errors import InputError
+from liber_tasks.domain_pack import Line, Number, checked, read
+from liber_tasks.feedback import Feedback
 from liber_tasks.interest.wording.untrusted import clean
 
-FOLDER = Path(__file__).parents[1] / "domains"
 ATTRIBUTE_CHARACTERS = 40
 _FIELD = re.compile(r"{(\w+)}")
-_ADVICE = {"missing": "the key is missing, add it", "extra_forbidden": "there is no such key, remove or rename it"}
-
-
-def _line(text: str) -> str:
-    if "\0" in text or len(text.splitlines()) > 1:
-        raise ValueError("write it on one line, without control characters")
-    return text
 
 
 def _piece(text: str) -> str:
@@ -33,9 +23,7 @@ def _piece(text: str) -> str:
     return text
 
 
-Line = Annotated[str, AfterValidator(_line)]
 Piece = Annotated[Line, AfterValidator(_piece)]
-Rating = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class Responses(BaseModel):
@@ -76,6 +64,7 @@ class Domain(BaseModel):
         response: pieces by kind of behaviour; `{rating}` and `{minutes}` are the behaviour's own.
         words: values in words, by attribute.
         description: what an item's text is to say.
+        feedback: what models take for liked; no prompt depends on it, so it is no part of what is kept or digested.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -87,11 +76,12 @@ class Domain(BaseModel):
     item: tuple[Piece, ...] = Field(min_length=1)
     facts: Line = Field(min_length=1)
     period: Line | None = None
-    liked: Rating
-    disliked: Rating
+    liked: Number
+    disliked: Number
     response: Responses
     words: dict[Line, dict[Line, Line]] = {}
     description: Description = Field(default_factory=Description)
+    feedback: Feedback | None = Field(default=None, exclude=True)
 
     @model_validator(mode="after")
     def _apart(self) -> "Domain":
@@ -136,38 +126,13 @@ def domain(name: str) -> Domain:
     Raises:
         InputError: there is no such pack, or it is not one; names file and key.
     """
-    packs = {file.stem: file for file in sorted(FOLDER.glob("*.toml"))}
-    by_path = name.endswith(".toml") or "/" in name
-    file = Path(name) if by_path else packs.get(name)
-    if file is None:
-        known = ", ".join(packs)
-        raise InputError(f"LIBER_DOMAIN is {name!r}: choose one of {known}, or give the path of a pack of your own.")
-    with suppress(RuntimeError):  # the home of nobody: a path where nothing is
-        file = file.expanduser()
-    what = f"The domain pack {file} (LIBER_DOMAIN)"
-    try:
-        read = tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"LIBER_DOMAIN is {name!r}: there is no file {file}, correct the path.") from None
-    except OSError as error:
-        raise InputError(f"LIBER_DOMAIN is {name!r}, which cannot be read: {error.strerror}.") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{what} is not TOML in UTF-8, correct it: {error}.") from None
-    if "name" in read:
-        raise InputError(f"{what} is wrong at name: a pack is named by its file, remove the key.")
-    return pack({**read, "name": file.stem}, what)
+    return pack(*read(name))
 
 
-def pack(read: Mapping[str, Any], what: str) -> Domain:
+def pack(values: Mapping[str, Any], what: str) -> Domain:
     """A pack from its parsed text.
 
     Raises:
         InputError: a key is missing, unknown or of the wrong type; names it, after `what`.
     """
-    try:
-        return Domain.model_validate(read)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        said = _ADVICE.get(first["type"]) or first["msg"].removeprefix("Value error, ").lower()
-        raise InputError(f"{what} is wrong{f' at {key}' if key else ''}: {said}.") from None
+    return checked(Domain, values, what)

@@ -7,7 +7,10 @@ SELECT
     i.attributes::text AS attributes,
     b.kind::text AS kind,
     b.rating,
-    b.play_seconds
+    b.play_seconds,
+    liber.implied_rating(
+        cast(:feedback AS jsonb), b.kind, b.rating, b.play_seconds, i.attributes
+    ) AS implied_rating
 FROM liber.interest_vector AS v
 INNER JOIN liber.behavior_partition AS p ON v.user_key = p.user_key AND v.partition_no = p.partition_no
 INNER JOIN liber.behavior AS b ON p.user_key = b.user_key AND b.seq BETWEEN p.first_seq AND p.last_seq

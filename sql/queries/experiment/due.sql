@@ -1,5 +1,5 @@
--- Readout DAG: experiments that a day may add to: begun before it, not archived, and not over for longer than late plays
--- are taken.
+-- Readout DAG: experiments that a day may add to: begun before it, not archived, and not over for longer than late
+-- plays are taken.
 SELECT name
 FROM liber.experiment
 WHERE

@@ -1,6 +1,6 @@
--- Metrics: bring each exposed user's totals to the days before :until_day. Only users are summed anew who came, moved or
--- crossed, of whom a day has just changed, or who have one between the former and the new end (:moved_from, :moved_to).
--- A row that stays the same is not written.
+-- Metrics: bring each exposed user's totals to the days before :until_day. Only users are summed anew who came, moved
+-- or crossed, of whom a day has just changed, or who have one between the former and the new end (:moved_from,
+-- :moved_to). A row that stays the same is not written.
 -- Milliseconds as integers: a sum of floats would depend on the order of the scan.
 INSERT INTO liber.user_metric AS stored
 WITH touched AS MATERIALIZED (

@@ -4,7 +4,7 @@ SELECT
     p.started_at,
     p.ended_at,
     b.item_key,
-    b.rating,
+    liber.implied_rating(cast(:feedback AS jsonb), b.kind, b.rating, b.play_seconds, i.attributes) AS rating,
     i.item_id,
     i.title,
     i.attributes,

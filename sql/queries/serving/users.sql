@@ -16,7 +16,9 @@ behaviors AS (
     SELECT
         a.number,
         b.item_key,
+        b.kind,
         b.rating,
+        b.play_seconds,
         row_number() OVER (PARTITION BY a.number ORDER BY b.event_time DESC, b.seq DESC) AS age
     FROM asked AS a
     INNER JOIN liber.behavior AS b ON a.user_key = b.user_key AND a.moment > b.event_time
@@ -26,7 +28,10 @@ histories AS (
     SELECT
         b.number,
         array_agg(i.item_id ORDER BY b.age DESC) AS item_ids,
-        array_agg(b.rating ORDER BY b.age DESC) AS ratings
+        array_agg(
+            liber.implied_rating(cast(:feedback AS jsonb), b.kind, b.rating, b.play_seconds, i.attributes)
+            ORDER BY b.age DESC
+        ) AS ratings
     FROM behaviors AS b
     LEFT JOIN liber.item AS i ON b.item_key = i.item_key
     WHERE b.age <= :max_history
@@ -73,7 +78,10 @@ partitions AS (
         c.number,
         array_agg(c.age ORDER BY c.age DESC, b.event_time ASC, b.seq ASC) AS partition_ages,
         array_agg(i.item_id ORDER BY c.age DESC, b.event_time ASC, b.seq ASC) AS partition_item_ids,
-        array_agg(b.rating ORDER BY c.age DESC, b.event_time ASC, b.seq ASC) AS partition_ratings
+        array_agg(
+            liber.implied_rating(cast(:feedback AS jsonb), b.kind, b.rating, b.play_seconds, i.attributes)
+            ORDER BY c.age DESC, b.event_time ASC, b.seq ASC
+        ) AS partition_ratings
     FROM closed AS c
     INNER JOIN liber.behavior AS b
         ON c.user_key = b.user_key AND c.first_seq <= b.seq AND c.last_seq >= b.seq
