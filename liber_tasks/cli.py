@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from liber_tasks import cli_learn, cli_model, cli_train, cli_vectors, db, learning
+from liber_tasks import cli_learn, cli_model, cli_readout, cli_train, cli_vectors, db, learning
 from liber_tasks.cli_efficiency import efficiency
 from liber_tasks.cli_evaluate import evaluate
 from liber_tasks.cli_experiment import experiment
@@ -163,19 +163,7 @@ app.command()(cli_vectors.nearest)
 app.command()(explain)
 
 
-@app.command()
-def readout(
-    name: Annotated[str, typer.Argument(help="Experiment.")],
-    watermark: Annotated[str | None, typer.Option(help="ISO 8601 with zone. Default: the newest data.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Lift of an A/B experiment with confidence intervals (paper, section 4.4.2)."""
-    from liber_tasks.experiment.readout import readout as read
-
-    until = moment("--watermark", watermark) if watermark else None
-    show(read(db.connect(settings()), name, watermark=until, progress=line_progress()), as_json)
-
-
+app.command()(cli_readout.readout)
 app.command()(cli_learn.timeline)
 app.command()(cli_learn.prompt)
 app.command()(cli_learn.cost)
