@@ -60,22 +60,55 @@ row_of AS (
         coalesce(p.pre_play_count, 0)::float8 AS pre_play_count,
         coalesce(p.pre_play_ms, 0)::float8 / 1000 AS pre_play_seconds,
         coalesce(p.pre_active_days, 0)::float8 AS pre_active_days,
-        CASE
-            WHEN cardinality(cast(:custom AS text[])) = 0 THEN '{}' ELSE
-                liber.custom_totals(:experiment_key, t.user_id, :custom, t.exposed_day, :until_day)
-        END AS custom,
-        CASE
-            WHEN cardinality(cast(:custom AS text[])) = 0 THEN '{}' ELSE
-                liber.custom_totals(:experiment_key, t.user_id, :custom, :pre_day, :first_day)
-        END AS pre_custom,
-        CASE
-            WHEN cardinality(cast(:segments AS text[])) = 0 THEN '{}' ELSE
-                liber.segment_values(:segments, u.attributes, coalesce(p.pre_active_days, 0), :pre_days)
-        END AS segment
+        coalesce(c.custom, '{}') AS custom,
+        coalesce(c.pre_custom, '{}') AS pre_custom,
+        coalesce(g.segment, '{}') AS segment
     FROM touched AS t
     INNER JOIN liber.experiment AS x ON x.experiment_key = :experiment_key
     LEFT JOIN total AS p ON t.user_id = p.user_id
     LEFT JOIN liber.user_profile AS u ON t.user_id = u.user_id
+    LEFT JOIN LATERAL ( -- the experiment's own metrics, in their order
+        SELECT
+            array_agg(coalesce(o.total, 0) ORDER BY m.place) AS custom,
+            array_agg(coalesce(o.pre_total, 0) ORDER BY m.place) AS pre_custom
+        FROM unnest(cast(:custom AS text[])) WITH ORDINALITY AS m (metric, place)
+        LEFT JOIN LATERAL ( -- noqa: ST05
+            SELECT -- numeric: whatever the order of the scan
+                sum(d.value::numeric) FILTER (WHERE d.day >= t.exposed_day)::float8 AS total,
+                sum(d.value::numeric) FILTER (WHERE d.day < cast(:first_day AS date))::float8 AS pre_total
+            FROM liber.user_custom_day AS d
+            WHERE
+                d.experiment_key = :experiment_key AND d.user_id = t.user_id AND d.metric = m.metric
+                AND d.day >= cast(:pre_day AS date) AND d.day < cast(:until_day AS date)
+        ) AS o ON true
+    ) AS c ON true
+    LEFT JOIN LATERAL ( -- values of its segments, in their order: all known before the treatment
+        SELECT
+            array_agg(
+                CASE s.dimension
+                    WHEN 'activity'
+                        THEN
+                            CASE
+                                WHEN coalesce(p.pre_active_days, 0) = 0 THEN 'no day'
+                                WHEN 2 * p.pre_active_days < cast(:pre_days AS integer) THEN 'some days'
+                                ELSE 'most days'
+                            END
+                    WHEN 'age'
+                        THEN
+                            CASE
+                                WHEN jsonb_typeof(u.attributes -> 'age') IS DISTINCT FROM 'number' THEN 'unknown'
+                                WHEN (u.attributes ->> 'age')::numeric < 18 THEN 'under 18'
+                                WHEN (u.attributes ->> 'age')::numeric < 25 THEN '18 to 24'
+                                WHEN (u.attributes ->> 'age')::numeric < 35 THEN '25 to 34'
+                                WHEN (u.attributes ->> 'age')::numeric < 50 THEN '35 to 49'
+                                ELSE '50 and over'
+                            END
+                    ELSE coalesce(nullif(u.attributes ->> s.dimension, ''), 'unknown')
+                END
+                ORDER BY s.place
+            ) AS segment
+        FROM unnest(cast(:segments AS text[])) WITH ORDINALITY AS s (dimension, place)
+    ) AS g ON true
 )
 
 SELECT
