@@ -45,8 +45,8 @@ def test_scores_are_those_of_the_words_that_tell_liked_from_disliked(
         sides = _profile(drawn, behaviors, of)  # type: ignore[arg-type]
         for candidate in range(ITEMS):
             expected = [sum(weight * drawn[candidate][t] for t, weight in side.items()) for side in sides]
-            scores = found.scores(np.array([of]), np.array([candidate]))
-            np.testing.assert_allclose(scores, [expected], rtol=1e-4, atol=1e-4)
+            scores = found.scores(*np.array([[of], [of + 1], [candidate]]))
+            np.testing.assert_allclose(scores[:, 0, 0], expected, rtol=1e-4, atol=1e-4)
 
 
 def test_a_partition_keeps_thirty_words() -> None:
