@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -65,11 +66,11 @@ class VectorProfiles:
         """
         longest = int((end - start).max(initial=0))
         found = np.zeros((2, longest, len(item)), dtype=np.float32)
-        vectors = self.view[item]
+        vectors = self.view.take(item, axis=0)
         for first, last in _runs(start, end):
-            seen = self.mean[start[first] : end[first]].swapaxes(0, 1)
-            place = found[:, longest - seen.shape[1] :, first:last]
-            np.matmul(seen, vectors[first:last].T, out=place)
+            seen = self.mean[start[first] : end[first]]
+            score = seen.reshape(-1, seen.shape[2]) @ vectors[first:last].T
+            found[:, longest - len(seen) :, first:last] = score.reshape(len(seen), 2, last - first).swapaxes(0, 1)
         return found
 
     def part(self, start: int, end: int) -> "VectorProfiles":
@@ -140,12 +141,13 @@ def _scalars(compared: Sequence[Profiles], start: np.ndarray, end: np.ndarray, c
     age = np.arange(score.shape[2])[::-1]  # of the partition at each place, in partitions
     row = end - 1 - age[:, None]
     inside = row >= start
-    real = np.stack([each.some.T for each in compared])[:, :, np.where(inside, row, 0)] & inside
+    some = np.stack([each.some.T for each in compared])
+    real = some.take(np.where(inside, row, 0), axis=2) & inside  # many times as fast as an index
     count, total = real.sum(axis=2), score.sum(axis=2)
     last, is_last = score[:, :, -1:].sum(axis=2), real[:, :, -1:].sum(axis=2)
     largest = np.where(real, score, -np.inf).max(axis=2, initial=-np.inf)
     balance = score[:, 1] - score[:, 0]
-    recency = inside * 0.5 ** (age[:, None] / HALF_LIFE)
+    recency = inside * (0.5 ** (age[:, None] / HALF_LIFE)).astype(np.float32)
     likeness = inside * np.exp(SHARPNESS * score.max(axis=1).clip(min=0))
 
     found = np.empty((len(compared), len(NAMES), len(start)), dtype=np.float32)
@@ -160,11 +162,10 @@ def _scalars(compared: Sequence[Profiles], start: np.ndarray, end: np.ndarray, c
     return found.reshape(-1, len(start)).T
 
 
-def _runs(*columns: np.ndarray) -> Iterator[tuple[int, int]]:
-    """[first, last) of neighbours that are the same in all columns (n,)."""
-    new = np.any([column[1:] != column[:-1] for column in columns], axis=0)
-    bounds = [0, *(np.flatnonzero(new) + 1).tolist(), len(columns[0])]
-    return zip(bounds[:-1], bounds[1:], strict=True)
+def _runs(start: np.ndarray, end: np.ndarray) -> Iterator[tuple[int, int]]:
+    """[first, last) of neighbours that have the same range."""
+    new = np.flatnonzero((start[1:] != start[:-1]) | (end[1:] != end[:-1])) + 1
+    return pairwise([0, *new.tolist(), len(start)])
 
 
 def directions(vectors: np.ndarray, fitted_on: np.ndarray) -> np.ndarray:

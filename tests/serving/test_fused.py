@@ -165,10 +165,10 @@ def test_a_vector_made_anew_changes_the_score_though_the_number_of_partitions_is
 def test_what_is_kept_of_a_user_goes_with_their_past(changing: ClickModel, clock: Clock) -> None:
     _scores(changing)
     assert isinstance(changing.fuse, FusedVectors)
-    assert len(changing.fuse._kept) == 9
+    assert len(changing.fuse.kept) == 9
     clock.now = 31.0
     _scores(changing, PAIRS[:1])
-    assert len(changing.fuse._kept) == 1
+    assert len(changing.fuse.kept) == 1
 
 
 def test_threads_get_the_scores_that_one_would(changing: ClickModel, engine: Engine, clock: Clock) -> None:
