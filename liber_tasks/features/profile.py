@@ -1,8 +1,9 @@
 """Partition profiles: what was liked and disliked in a closed partition, to compare a candidate with."""
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Protocol
 
 import numpy as np
@@ -51,40 +52,47 @@ class VectorProfiles:
 
     Attributes:
         view: (C, v) float32, directions of items: of length 1, or zeros where nothing is known.
-        mean: (Q, 2, v) float32, mean direction of the disliked and of the liked items, shrunk by their number.
+        means: (q, 2, v) float32 each, of the Q partitions one after the other: mean direction of the disliked and of
+            the liked items, shrunk by their number. Users' lie apart, as to join them costs as much as to compare.
         some: as in `Profiles`.
     """
 
     view: np.ndarray
-    mean: np.ndarray
+    means: tuple[np.ndarray, ...]
     some: np.ndarray
+
+    @property
+    def mean(self) -> np.ndarray:
+        """(Q, 2, v) float32: all `means` in one array."""
+        return np.concatenate(self.means) if len(self.means) > 1 else self.means[0]
 
     def scores(self, start: np.ndarray, end: np.ndarray, item: np.ndarray) -> np.ndarray:
         """As in `Profiles`: an item's direction times the shrunk mean, so that one item counts less than many.
 
-        Neighbours of the same range are compared in one product.
+        No range may reach over two of `means`. Neighbours of the same range are compared in one product.
         """
         longest = int((end - start).max(initial=0))
         found = np.zeros((2, longest, len(item)), dtype=np.float32)
         vectors = self.view.take(item, axis=0)
-        for first, last in _runs(start, end):
-            seen = self.mean[start[first] : end[first]]
-            score = seen.reshape(-1, seen.shape[2]) @ vectors[first:last].T
-            found[:, longest - len(seen) :, first:last] = score.reshape(len(seen), 2, last - first).swapaxes(0, 1)
+        opened = [0, *accumulate(len(mean) for mean in self.means)]
+        for first, last in pairwise(_bounds(start, end)):
+            begin, until = int(start[first]), int(end[first])
+            if begin < until:
+                number = bisect_right(opened, begin) - 1
+                seen = self.means[number][begin - opened[number] : until - opened[number]]
+                score = seen.reshape(2 * len(seen), -1) @ vectors[first:last].T
+                found[:, longest - len(seen) :, first:last] = score.reshape(len(seen), 2, -1).swapaxes(0, 1)
         return found
 
     def part(self, start: int, end: int) -> "VectorProfiles":
         """Of some of the partitions, in memory of their own."""
-        return VectorProfiles(self.view, self.mean[start:end].copy(), self.some[start:end].copy())
+        return VectorProfiles(self.view, (self.mean[start:end].copy(),), self.some[start:end].copy())
 
     def joined(self, others: Sequence["VectorProfiles"]) -> "VectorProfiles":
         """Of these partitions, then those of others in the same view."""
-        if not others:
-            return self
         every = (self, *others)
-        return VectorProfiles(
-            self.view, np.concatenate([each.mean for each in every]), np.concatenate([each.some for each in every])
-        )
+        means = tuple(mean for each in every for mean in each.means)
+        return VectorProfiles(self.view, means, np.concatenate([each.some for each in every]))
 
 
 def profiles(
@@ -109,7 +117,7 @@ def profiles(
         share = (1 / (count + SHRINK))[owner].astype(np.float32)
         found[:, of] = sparse.csr_array((share, (owner, place[rows])), shape=(partitions, len(items))) @ vectors
         some[:, of] = count > 0
-    return VectorProfiles(view, found, some)
+    return VectorProfiles(view, (found,), some)
 
 
 def similarity(
@@ -143,7 +151,7 @@ def _scalars(compared: Sequence[Profiles], start: np.ndarray, end: np.ndarray, c
     inside = row >= start
     some = np.stack([each.some.T for each in compared])
     real = some.take(np.where(inside, row, 0), axis=2) & inside  # many times as fast as an index
-    count, total = real.sum(axis=2), score.sum(axis=2)
+    count, total = real.sum(axis=2, dtype=np.float32), score.sum(axis=2)
     last, is_last = score[:, :, -1:].sum(axis=2), real[:, :, -1:].sum(axis=2)
     largest = np.where(real, score, -np.inf).max(axis=2, initial=-np.inf)
     balance = score[:, 1] - score[:, 0]
@@ -162,10 +170,10 @@ def _scalars(compared: Sequence[Profiles], start: np.ndarray, end: np.ndarray, c
     return found.reshape(-1, len(start)).T
 
 
-def _runs(start: np.ndarray, end: np.ndarray) -> Iterator[tuple[int, int]]:
-    """[first, last) of neighbours that have the same range."""
+def _bounds(start: np.ndarray, end: np.ndarray) -> list[int]:
+    """Where neighbours of the same range begin, and where the last end."""
     new = np.flatnonzero((start[1:] != start[:-1]) | (end[1:] != end[:-1])) + 1
-    return pairwise([0, *new.tolist(), len(start)])
+    return [0, *new.tolist(), len(start)]
 
 
 def directions(vectors: np.ndarray, fitted_on: np.ndarray) -> np.ndarray:

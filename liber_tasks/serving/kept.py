@@ -30,11 +30,11 @@ class Kept(Generic[Value]):
     def __call__(self, pasts: Sequence[UserPast]) -> list[Value]:
         """A value for each past; those that are not kept are made together."""
         with self._lock:
-            kept = {past: self._kept[past] for past in pasts if past in self._kept}
-        missing = [past for past in dict.fromkeys(pasts) if past not in kept]
+            kept = {past: self._kept.get(past) for past in pasts}
+        missing = [past for past, value in kept.items() if value is None]
         if missing:
             found = dict(zip(missing, self._make(missing), strict=True))
             with self._lock:
                 self._kept.update(found)
             kept |= found
-        return [kept[past] for past in pasts]
+        return [kept[past] for past in pasts]  # type: ignore[misc]
