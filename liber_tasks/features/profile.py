@@ -120,9 +120,7 @@ def profiles(
     return VectorProfiles(view, (found,), some)
 
 
-def similarity(
-    compared: Sequence[Profiles], start: np.ndarray, end: np.ndarray, candidate: np.ndarray
-) -> np.ndarray:
+def similarity(compared: Sequence[Profiles], start: np.ndarray, end: np.ndarray, candidate: np.ndarray) -> np.ndarray:
     """Scalars that compare candidates with the partitions closed before.
 
     Args:

@@ -1,6 +1,7 @@
 """Profiles of users' closed partitions, kept for as long as their pasts are. Travels with the model."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -35,12 +36,11 @@ class PartitionProfiles:
 
     def _profiles(self, pasts: Sequence[UserPast]) -> list[dict[str, Any]]:
         bounds = np.cumsum([0, *(past.partitions for past in pasts)]).tolist()
-        found = profiles_by(
+        found: dict[str, Any] = profiles_by(
             self._views,
             np.concatenate([past.partition_item for past in pasts]),
             np.concatenate([past.partition_response for past in pasts]),
             np.concatenate([past.partition + start for past, start in zip(pasts, bounds[:-1], strict=True)]),
             bounds[-1],
         )
-        parts = zip(bounds[:-1], bounds[1:], strict=True)
-        return [{name: each.part(start, end) for name, each in found.items()} for start, end in parts]
+        return [{name: each.part(start, end) for name, each in found.items()} for start, end in pairwise(bounds)]
