@@ -3,7 +3,7 @@
 MovieLens-100K with made-up vectors and untrained weights: a request takes as long as with real ones. Latencies are wall
 time of `predict` as MLflow gives it, signature included, with one torch thread: on a machine that others use they say
 less than the ratios, which are CPU time, taken in turns: of the network, where it fuses all users anew, and of whole
-requests about users who are cached, with the paper's fusion over without.
+requests about users who are cached, over the base: the backbone with what every model reads (`BASIC`).
 """
 
 import os
