@@ -144,9 +144,9 @@ def _pulls(
         first.setdefault(row.partition_no, row)
     number = {partition_no: place for place, partition_no in enumerate(first)}
     partition = np.array([number[row.partition_no] for row in rows], dtype=np.int64)
-    every, none = np.arange(len(first)), np.zeros(len(first), dtype=np.int64)
-    scores = [profiles(view, item, said, partition, len(first)).scores(every, none) for view in views]
-    to_disliked, to_liked = np.mean(scores, axis=0).T if len(first) else (np.zeros(0), np.zeros(0))
+    start, end, none = np.array([[0], [len(first)], [0]])
+    scores = [profiles(view, item, said, partition, len(first)).scores(start, end, none) for view in views]
+    to_disliked, to_liked = np.mean(scores, axis=0)[:, :, 0]
     shared = _shared(lexical, texts, item, said, partition, len(first))
     counts = [np.bincount(partition[chosen(said)], minlength=len(first)) for chosen in (liked, disliked)]
     pulls = tuple(

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -69,12 +68,11 @@ def dense(options: Iterable[str], snapshot: Snapshot, past: Past, candidate: np.
         (n, F) float32; the columns are `names(options)`.
     """
     chosen, (start, end), (first, last) = set(options), past.history.T, past.closed.T
-
-    compared = past.profiles.items()
-    groups = {
-        **{name: partial(profile.similarity, each, first, last, candidate) for name, each in compared},
-        AFFINITY: partial(affinity.affinity, snapshot, past.item, past.response, start, end, candidate),
-        STATISTICS: partial(statistics.statistics, snapshot, past.response, past.item, start, end, candidate),
-    }
-    made = [groups[group]() for group in DENSE if group in chosen]
+    made = []
+    if compared := [past.profiles[name] for name in COMPARED if name in chosen]:
+        made.append(profile.similarity(compared, first, last, candidate))
+    if AFFINITY in chosen:
+        made.append(affinity.affinity(snapshot, past.item, past.response, start, end, candidate))
+    if STATISTICS in chosen:
+        made.append(statistics.statistics(snapshot, past.response, past.item, start, end, candidate))
     return np.concatenate(made, axis=1) if made else np.zeros((len(candidate), 0), dtype=np.float32)

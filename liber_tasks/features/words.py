@@ -1,11 +1,13 @@
 """Partition profiles that can be read: the few words that tell what was liked in a partition from what was disliked."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 
 from liber_tasks.features.profile import SHRINK
+from liber_tasks.features.ranges import flat
 from liber_tasks.features.responses import disliked, liked
 
 WORDS_KEPT = 30  # of a partition
@@ -26,10 +28,27 @@ class WordProfiles:
     words: sparse.csr_array
     some: np.ndarray
 
-    def scores(self, partition: np.ndarray, item: np.ndarray) -> np.ndarray:
+    def scores(self, start: np.ndarray, end: np.ndarray, item: np.ndarray) -> np.ndarray:
         """As in `Profiles`: weights of the words that both have, multiplied and summed."""
-        of = self.view[item]
-        return np.stack([(self.words[2 * partition + sign] * of).sum(axis=1) for sign in (0, 1)], axis=1)
+        owner, row = flat(start, end)
+        longest = int((end - start).max(initial=0))
+        place, of = row - end[owner] + longest, self.view[item[owner]]
+        found = np.zeros((2, longest, len(item)), dtype=np.float32)
+        for sign in (0, 1):
+            found[sign, place, owner] = (self.words[2 * row + sign] * of).sum(axis=1)
+        return found
+
+    def part(self, start: int, end: int) -> "WordProfiles":
+        """Of some of the partitions, in memory of their own."""
+        return WordProfiles(self.view, self.words[2 * start : 2 * end], self.some[start:end].copy())
+
+    def joined(self, others: Sequence["WordProfiles"]) -> "WordProfiles":
+        """Of these partitions, then those of others in the same view."""
+        if not others:
+            return self
+        every = (self, *others)
+        words = sparse.vstack([each.words for each in every], format="csr")
+        return WordProfiles(self.view, words, np.concatenate([each.some for each in every]))
 
 
 def word_profiles(

@@ -1,16 +1,17 @@
 """From rows and pasts to a batch, as training builds it. Travels with the model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
 from liber_tasks.backbones.batch import Batch
 from liber_tasks.backbones.vocabulary import RESPONSES
-from liber_tasks.features.dense import Past, dense, profiles_by
-from liber_tasks.features.profile import profiles
+from liber_tasks.features.dense import Past, dense
 from liber_tasks.fusion.model import ModelConfig
+from liber_tasks.fusion.options import TARGET_ATTENTION
 from liber_tasks.serving.catalogue import Catalogue
 from liber_tasks.serving.past import UserPast
 
@@ -43,6 +44,7 @@ def gather(
     catalogue: Catalogue,
     pasts: Sequence[UserPast],
     pairs: Pairs,
+    profiled: Callable[[Sequence[UserPast]], Mapping[str, Any]],
     fuse: Callable[[Sequence[UserPast]], torch.Tensor] | None = None,
 ) -> Batch:
     """The pairs as tensors; what the model does not read is empty.
@@ -51,6 +53,8 @@ def gather(
         config, catalogue: of the model.
         pasts: of users.
         pairs: of them.
+        profiled: profiles of the partitions of some of the pasts, past by past, by the option that
+            reads them: vectors for `TARGET_ATTENTION`.
         fuse: the fused vectors of some of the pasts, (M, f), in place of their memories; None: the model fuses.
     """
     used, past_of = np.unique(pairs.past, return_inverse=True)
@@ -60,21 +64,23 @@ def gather(
     entries, entry = np.unique(item * RESPONSES + response, return_inverse=True)
     place, real = _positions(history[past_of])
     vectors, memory, has_vector = memories(config, [] if fuse else pasts)
-    closed, partitioned = _closed(config, pasts)
-    partition_item, partition_response, partition = partitioned
-    count = int(sum(past.partitions for past in pasts))
+    closed = _ranges([past.partitions for past in pasts], config.max_partitions)
+    profiles = profiled(pasts)
     past = Past(
         item=item,
         response=response,
         history=_ranges([len(past.item) for past in pasts], config.max_past)[past_of],
-        profiles=profiles_by(catalogue.views, partition_item, partition_response, partition, count),
+        profiles=profiles,
         closed=closed[past_of],
     )
     numbers = np.zeros((len(past_of), 0), dtype=np.float32)
     if config.dense:
         numbers = dense(config.options, catalogue.snapshot, past, pairs.row)
-    short = profiles(catalogue.target, partition_item, partition_response, partition, count)
-    sealed, is_closed = _positions(closed[past_of] if config.profile_size else closed[past_of] * 0)
+    short, some = np.zeros((0, 2, 0), dtype=np.float32), np.zeros((0, 2), dtype=bool)
+    sealed, is_closed = _positions(closed[past_of] * 0)
+    if config.profile_size:
+        short, some = profiles[TARGET_ATTENTION].mean, profiles[TARGET_ATTENTION].some
+        sealed, is_closed = _positions(closed[past_of])
     arrays = {
         "user": pairs.user,
         "item": pairs.item,
@@ -90,8 +96,8 @@ def gather(
         "memories_mask": has_vector,
         "dense": numbers,
         "candidate": catalogue.target[pairs.row],
-        "profile": short.mean[sealed] * is_closed[..., None, None],
-        "profile_mask": short.some[sealed] & is_closed[..., None],
+        "profile": short[sealed] * is_closed[..., None, None],
+        "profile_mask": some[sealed] & is_closed[..., None],
     }
     tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
     return Batch(**tensors, fused=fuse(pasts) if fuse else None)
@@ -124,17 +130,3 @@ def _positions(ranges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     position = end - longest + np.arange(longest)
     real = position >= start
     return np.where(real, position, 0), real
-
-
-def _closed(
-    config: ModelConfig, pasts: Sequence[UserPast]
-) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """The range of each past's latest closed partitions, and item, response, partition of all their behaviours."""
-    ranges = _ranges([past.partitions for past in pasts], config.max_partitions)
-    first = ranges[:, 1] - np.array([past.partitions for past in pasts], dtype=np.int64)
-    empty = np.zeros(0, dtype=np.int64)
-    return ranges, (
-        np.concatenate([empty, *(past.partition_item for past in pasts)]),
-        np.concatenate([empty, *(past.partition_response for past in pasts)]),
-        np.concatenate([empty, *(past.partition + start for past, start in zip(pasts, first, strict=True))]),
-    )

@@ -25,6 +25,7 @@ from liber_tasks.serving.fused import FusedVectors
 from liber_tasks.serving.gather import Pairs, gather
 from liber_tasks.serving.inputs import Rows, as_list, read
 from liber_tasks.serving.past import Source, UserPast, from_row
+from liber_tasks.serving.profiles import PartitionProfiles
 
 BATCH = 4096  # rows that go through the model at once
 CODES = {InputError: INVALID_PARAMETER_VALUE, ServiceUnavailable: TEMPORARILY_UNAVAILABLE}  # HTTP 400, 503
@@ -41,6 +42,7 @@ class ClickModel(PythonModel):
         self.model = build(self.config, self.catalogue.vocabulary)
         self.model.load_state_dict(load_file(folder / "model.safetensors"))
         self.model.eval()
+        self.profiled = PartitionProfiles(self.catalogue, self.config)
         self.fuse = FusedVectors(self.model, self.config) if self.config.reads_vectors else None
 
     @cached_property
@@ -78,7 +80,8 @@ class ClickModel(PythonModel):
 
     def _score(self, pasts: list[UserPast], pairs: Pairs) -> np.ndarray:
         with torch.inference_mode():
-            logits = self.model(gather(self.config, self.catalogue, pasts, pairs, self.fuse)).logits
+            batch = gather(self.config, self.catalogue, pasts, pairs, self.profiled, self.fuse)
+            logits = self.model(batch).logits
         return torch.sigmoid(logits).double().numpy()
 
     def _pasts(self, rows: Rows) -> tuple[list[UserPast], np.ndarray]:

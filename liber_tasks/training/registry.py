@@ -31,7 +31,7 @@ ALIAS = CHALLENGER  # what training sets; only an approved promotion sets the ot
 FEATURES = "liber.features"  # tag: where the model's features are, "database" or "bundle"
 PACKAGE = config.ROOT / "liber_tasks"
 SERVING = tuple(f"serving/{name}.py" for name in ("__init__", "bundle", "catalogue", "database", "fused", "gather",
-                                                  "inputs", "past"))  # fmt: skip
+                                                  "inputs", "kept", "past", "profiles"))  # fmt: skip
 CARRIED = ("__init__.py", "errors.py", "backbones", "features", "fusion", *SERVING)
 QUERIES = "queries/serving"
 REQUIREMENTS = ("mlflow", "numpy", "pandas", "safetensors", "scipy", "torch")

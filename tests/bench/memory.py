@@ -46,6 +46,7 @@ def measure(size: int = 3) -> tuple[dict[str, Any], dict[str, Any]]:
         columns = (time.process_time() - between) - (between - started)
     rows = _samples(dataset)
     ratios: dict[str, Any] = {}
+    say(f"memory: columns in {columns:.1f} s")
     figures: dict[str, Any] = {
         "bar": BAR,
         "load_1m": round(os.getloadavg()[0], 2),
@@ -62,10 +63,11 @@ def measure(size: int = 3) -> tuple[dict[str, Any], dict[str, Any]]:
 
         for name, arm in ARMS.items():
             options = check_options({*BASIC, *arm})
-            say(f"memory: {backbone}, {name}")
             training = _in_turns(partial(trained, BASIC), partial(trained, options), size)
             with torch.inference_mode():
                 inference = _in_turns(inferred(BASIC), inferred(options), 10 * size)
             for what, times in (("training", training), ("inference", inference)):
-                ratios[f"{what}_{name}_over_base_{backbone}"] = round(float(np.median(times[:, 1] / times[:, 0])), 3)
+                ratio = f"{what}_{name}_over_base_{backbone}"
+                ratios[ratio] = round(float(np.median(times[:, 1] / times[:, 0])), 3)
+                say(f"memory: {ratio}: {ratios[ratio]}")
     return ratios, figures

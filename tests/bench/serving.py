@@ -3,7 +3,7 @@
 MovieLens-100K with made-up vectors and untrained weights: a request takes as long as with real ones. Latencies are wall
 time of `predict` as MLflow gives it, signature included, with one torch thread: on a machine that others use they say
 less than the ratios, which are CPU time, taken in turns: of the network, where it fuses all users anew, and of whole
-requests about users who are cached, with the paper's fusion over without.
+requests about users who are cached, over the base: the backbone with what every model reads (`BASIC`).
 """
 
 import os
@@ -26,12 +26,23 @@ from liber_tasks.behavior.ingest import ingest
 from liber_tasks.behavior.movielens import obtain
 from liber_tasks.config import Settings, environment
 from liber_tasks.fusion.model import build
+from liber_tasks.fusion.options import (
+    AFFINITY,
+    BASIC,
+    GENRE,
+    POOLED,
+    PROFILE,
+    STATISTICS,
+    TARGET_ATTENTION,
+    check_options,
+)
 from liber_tasks.partition.rules import PartitionRule
 from liber_tasks.partition.stream import seal
 from liber_tasks.serving.catalogue import Catalogue, Versions
 from liber_tasks.serving.gather import Pairs, gather
 from liber_tasks.serving.pack import pack
 from liber_tasks.serving.past import UserPast
+from liber_tasks.serving.profiles import PartitionProfiles
 from liber_tasks.serving.pyfunc import ClickModel
 from liber_tasks.training import registry
 from liber_tasks.training.dataset import Dataset
@@ -42,8 +53,9 @@ from tests.bench.database import cluster, database, run, say, settle
 from tests.partition.streams import moment
 
 SHAPES = {"1x1": (1, 1), "1x100": (1, 100), "1x1000": (1, 1000), "100x10": (100, 10)}  # users x candidates of each
-MODELS = {"base": (), "pooled": ("pooled",), "all": ("pooled", "target_attention", "profile", "genre", "affinity",
-                                                     "statistics")}  # fmt: skip
+MODELS = {"base": BASIC, "pooled": (*BASIC, POOLED), "profile": check_options((*BASIC, PROFILE)),
+          "all": (POOLED, TARGET_ATTENTION, PROFILE, GENRE, AFFINITY, STATISTICS)}  # fmt: skip
+COMPARED = tuple(name for name in MODELS if name != "base")
 MODES = {"cold": "0", "cached": "3600"}  # seconds the present is kept
 SAMPLES, ROUNDS = 1000, 61
 
@@ -61,7 +73,7 @@ def measure(size: int = 200) -> tuple[dict[str, Any], dict[str, Any]]:
         ratios, cpu = _inference(models, dataset, engine, settings, Path(folder))
         figures |= cpu
         ratios |= _cached(models, dataset, settings, Path(folder), size)
-        for name in ("pooled", "all"):
+        for name in COMPARED:
             saved = registry.save(Path(folder) / name, models[name], dataset)
             for mode, seconds in MODES.items():
                 with environment(_service(settings, seconds)):
@@ -177,10 +189,10 @@ def _timed(model: ClickModel) -> Iterator[dict[str, float]]:
 def _cached(
     models: dict[str, Fitted], dataset: Dataset, settings: Settings, folder: Path, size: int
 ) -> dict[str, float]:
-    """CPU time of requests about cached users, with pooled memory over without, median over requests."""
+    """CPU time of requests about cached users, of each model over the base, median over requests."""
     ratios, rng, served = {}, np.random.default_rng(2), {}
     with environment(_service(settings, MODES["cached"])):
-        for name in ("base", "pooled"):
+        for name in models:
             saved = registry.save(folder / f"cached-{name}", models[name], dataset)
             served[name] = _loaded(saved, folder / f"cached-{name}-model").unwrap_python_model()
         users, items = list(served["base"].catalogue.vocabulary.users), list(served["base"].catalogue.row_of)
@@ -190,11 +202,12 @@ def _cached(
                 some = np.repeat(rng.choice(users, n_users, replace=False), n_items)
                 request = pd.DataFrame({"user_id": some, "item_id": rng.choice(items, n_users * n_items)})
                 seconds = {}
-                for name in ("base", "pooled") if number % 2 else ("pooled", "base"):
+                for name in models if number % 2 else reversed(models):
                     served[name].predict(None, request)
                     seconds[name] = _seconds(lambda n=name, r=request: served[n].predict(None, r), time.process_time)
-                found.append(seconds["pooled"] / seconds["base"])
-            ratios[f"pooled_over_base_din_{shape}_cached"] = round(statistics.median(found), 3)
+                found.append([seconds[name] / seconds["base"] for name in COMPARED])
+            for name, ratio in zip(COMPARED, np.median(found, axis=0), strict=True):
+                ratios[f"{name}_over_base_din_{shape}_cached"] = round(float(ratio), 3)
     return ratios
 
 
@@ -220,7 +233,10 @@ def _inference(
     row = catalogue.rows(rng.choice(items, SAMPLES).tolist())
     past = rng.integers(len(pasts), size=SAMPLES)
     pairs = _pairs(catalogue, pasts, row, past)
-    batches = {name: gather(model.config, catalogue, pasts, pairs) for name, model in models.items()}
+    batches = {
+        name: gather(model.config, catalogue, pasts, pairs, PartitionProfiles(catalogue, model.config))
+        for name, model in models.items()
+    }
     seconds: dict[str, list[float]] = {name: [] for name in models}
     with torch.inference_mode():
         for _ in range(ROUNDS):
@@ -228,7 +244,7 @@ def _inference(
                 seconds[name].append(_seconds(lambda m=model, n=name: m.model(batches[n]), time.process_time))
     ratios = {
         f"{name}_over_base_din": statistics.median(np.array(seconds[name][1:]) / np.array(seconds["base"][1:]))
-        for name in ("pooled", "all")
+        for name in COMPARED
     }
     return ratios, {f"{name}_din_ms_per_1000": 1000 * statistics.median(found) for name, found in seconds.items()}
 

@@ -56,7 +56,7 @@ def test_similarities_are_those_of_each_sample(
     start, end, candidate = table.T
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(profile, "_CHUNK", chunk)
-        scalars = similarity(found, start, end, candidate)
+        scalars = similarity([found], start, end, candidate)
     expected = [reference.similarity(partitions[a:b], units[c]) for a, b, c in table.tolist()]
     np.testing.assert_allclose(scalars, np.reshape(expected, (-1, len(NAMES))), rtol=1e-4, atol=1e-5)
 

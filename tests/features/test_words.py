@@ -37,16 +37,16 @@ def _profile(weights: list[list[int]], behaviors: list[tuple[int, int, int]], of
 def test_scores_are_those_of_the_words_that_tell_liked_from_disliked(
     weights: list[list[int]], behaviors: list[tuple[int, int, int]]
 ) -> None:
-    # different sizes everywhere, so that no two words tie for the last place
-    drawn = [[w + 0.01 * (t + 1) + 0.001 * i if w else 0.0 for t, w in enumerate(row)] for i, row in enumerate(weights)]
+    # a scale of its own for each word, so that no two differences tie for the last place
+    drawn = [[w * (1 + 0.0137 * (t + 1)) for t, w in enumerate(row)] for row in weights]
     item, response, partition = np.array(behaviors, dtype=np.int64).reshape(-1, 3).T
     found = word_profiles(sparse.csr_array(np.array(drawn)), item, response, partition, PARTITIONS, 3)
     for of in range(PARTITIONS):
         sides = _profile(drawn, behaviors, of)  # type: ignore[arg-type]
         for candidate in range(ITEMS):
             expected = [sum(weight * drawn[candidate][t] for t, weight in side.items()) for side in sides]
-            scores = found.scores(np.array([of]), np.array([candidate]))
-            np.testing.assert_allclose(scores, [expected], rtol=1e-4, atol=1e-4)
+            scores = found.scores(*np.array([[of], [of + 1], [candidate]]))
+            np.testing.assert_allclose(scores[:, 0, 0], expected, rtol=1e-4, atol=1e-4)
 
 
 def test_a_partition_keeps_thirty_words() -> None:

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine
 
 from liber_tasks.config import Settings
-from liber_tasks.fusion.options import MEAN, OPTIONS
+from liber_tasks.fusion.options import GENRE, MEAN, OPTIONS
 from liber_tasks.serving.catalogue import Versions
 from liber_tasks.serving.database import Database
 from liber_tasks.serving.fused import FusedVectors
@@ -165,10 +165,29 @@ def test_a_vector_made_anew_changes_the_score_though_the_number_of_partitions_is
 def test_what_is_kept_of_a_user_goes_with_their_past(changing: ClickModel, clock: Clock) -> None:
     _scores(changing)
     assert isinstance(changing.fuse, FusedVectors)
-    assert len(changing.fuse._kept) == 9
+    assert len(changing.fuse.kept) == 9
     clock.now = 31.0
     _scores(changing, PAIRS[:1])
-    assert len(changing.fuse._kept) == 1
+    assert len(changing.fuse.kept) == 1
+
+
+def test_profiles_of_partitions_are_made_once_and_go_with_the_past(
+    changing: ClickModel, engine: Engine, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    clock: Clock,
+) -> None:  # fmt: skip
+    dataset = load(engine, settings, (GENRE,))
+    model = served(tmp_path / "genre", fitted(dataset, GENRE), dataset)
+    model.source = Database(model.catalogue, model.config, Versions.load(model.folder), timer=clock)
+    cold = _scores(model)
+    assert len(model.profiled.kept) == 9
+    with monkeypatch.context() as patch:
+        patch.setattr(model.profiled.kept, "_make", lambda pasts: pytest.fail("made anew"))
+        np.testing.assert_array_equal(_scores(model), cold)
+        mixed = PAIRS.sample(frac=1, random_state=0)
+        np.testing.assert_allclose(_scores(model, mixed), cold[mixed.index], atol=1e-6)
+    clock.now = 31.0
+    _scores(model, PAIRS[:1])
+    assert len(model.profiled.kept) == 1
 
 
 def test_threads_get_the_scores_that_one_would(changing: ClickModel, engine: Engine, clock: Clock) -> None:

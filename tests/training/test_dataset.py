@@ -215,6 +215,8 @@ def _seen(dataset: Dataset, row: int) -> dict[str, object]:
 
 
 def _differing(before: dict[str, object], after: dict[str, object]) -> set[str]:
+    # similarities are products of matrices: their last digit depends on how many samples are compared at once
+    after = after | {"dense": pytest.approx(after["dense"], rel=1e-5, abs=1e-6)}
     return {name for name in before if before[name] != after[name]}
 
 
