@@ -28,6 +28,7 @@ SELECT user_key, 5, 5, 'm' FROM liber.user_profile;
 INSERT INTO liber.experiment (name, hypothesis, salt, control_share, treatment_share, starts_at, ends_at)
 VALUES ('e', '', '', 0.5, 0.5, '2024-05-01Z', '2024-05-08Z');
 INSERT INTO liber.exposure SELECT 1, user_id, 'control', '2024-05-01Z' FROM liber.user_profile;
+INSERT INTO liber.user_custom_day SELECT 1, user_id, '2024-05-01', 'clicks', 1 FROM liber.user_profile;
 INSERT INTO liber.simulated_play SELECT 1, user_id, '2024-05-01', 1, 1 FROM liber.user_profile;
 """
 

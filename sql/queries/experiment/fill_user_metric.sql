@@ -67,7 +67,8 @@ row_of AS (
     INNER JOIN liber.experiment AS x ON x.experiment_key = :experiment_key
     LEFT JOIN total AS p ON t.user_id = p.user_id
     LEFT JOIN liber.user_profile AS u ON t.user_id = u.user_id
-    LEFT JOIN LATERAL ( -- the experiment's own metrics, in their order
+    -- the experiment's own metrics, in their order
+    LEFT JOIN LATERAL ( -- noqa: ST05
         SELECT
             array_agg(coalesce(o.total, 0) ORDER BY m.place) AS custom,
             array_agg(coalesce(o.pre_total, 0) ORDER BY m.place) AS pre_custom
@@ -82,7 +83,8 @@ row_of AS (
                 AND d.day >= cast(:pre_day AS date) AND d.day < cast(:until_day AS date)
         ) AS o ON true
     ) AS c ON true
-    LEFT JOIN LATERAL ( -- values of its segments, in their order: all known before the treatment
+    -- values of its segments, in their order: all known before the treatment
+    LEFT JOIN LATERAL (
         SELECT
             array_agg(
                 CASE s.dimension
