@@ -24,7 +24,7 @@ INSERT INTO liber.item (item_id, title) VALUES ('61', '**Bold** [link](http://ex
 INSERT INTO liber.behavior (user_key, seq, item_key, event_time, effective_time, kind, event_id)
 SELECT 1, n, 62 - n, t, t, 'rating', 'e' || n
 FROM generate_series(1, 55) AS n, LATERAL (SELECT timestamptz '1998-03-01Z' + n * interval '6 hours' AS t) AS x;
-INSERT INTO liber.user_stream VALUES (1, 55, 41, 2, '1998-03-15Z');
+INSERT INTO liber.user_stream VALUES (1, 55, 41, 3, '1998-03-15Z');
 INSERT INTO liber.behavior_partition
 (user_key, partition_no, first_seq, last_seq, n_behaviors, started_at, ended_at, sealed_at, reason)
 VALUES
