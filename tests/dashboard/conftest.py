@@ -15,7 +15,7 @@ from sqlalchemy import Engine, text
 from infra.screenshot import chromium
 from tests.conftest import free_port
 
-StartDashboard = Callable[[str], str]
+StartDashboard = Callable[..., str]  # database URL, further variables by name
 
 MEMORY = """
 INSERT INTO liber.user_profile (user_id) VALUES ('u1'), ('u2');
@@ -53,12 +53,17 @@ def memory(engine: Engine) -> None:
 
 @pytest.fixture
 def start_dashboard(tmp_path: Path) -> Iterator[StartDashboard]:
-    """Start the dashboard on a database URL; returns its own URL."""
+    """Start the dashboard on a database URL, with further variables by name; returns its own URL."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(database_url: str) -> str:
+    def start(database_url: str, **variables: str) -> str:
         port = free_port()
-        environment = {**os.environ, "LIBER_DATABASE_URL": database_url, "LIBER_READER_DATABASE_URL": database_url}
+        environment = {
+            **os.environ,
+            "LIBER_DATABASE_URL": database_url,
+            "LIBER_READER_DATABASE_URL": database_url,
+            **variables,
+        }
         with (tmp_path / "dashboard.log").open("wb") as log:
             command = [sys.executable, "-m", "liber_tasks.dashboard", "--port", str(port)]
             started.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
@@ -81,15 +86,15 @@ def start_dashboard(tmp_path: Path) -> Iterator[StartDashboard]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The system's Chromium."""
+    """The system's Chromium; a busy machine gets half a minute for each answer."""
+    expect.set_options(timeout=30_000)
     with chromium() as running:
         yield running
 
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A window of a laptop's size; a busy machine gets half a minute for each answer."""
-    expect.set_options(timeout=30_000)
+    """A window of a laptop's size."""
     window = browser.new_page(viewport={"width": 1280, "height": 900})
     window.set_default_timeout(30_000)
     asked: list[str] = []
