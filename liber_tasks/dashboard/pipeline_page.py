@@ -92,7 +92,7 @@ def _throughput() -> None:
         mine = [row for row in found if row["stage"] == stage]
         if mine:
             st.markdown(f"**{label}** · {sum(row['n'] for row in mine):,} since {words.day(since)}")
-            st.altair_chart(pipeline.throughput(mine, unit or "hour", since, now, f"pipeline-{stage}"), width="stretch")
+            st.altair_chart(pipeline.throughput(mine, unit or "hour", since, now), width="stretch")
 
 
 def _cost() -> None:
@@ -110,7 +110,7 @@ def _cost() -> None:
                 "Tokens in": f"{row['prompt_tokens']:,}",
                 "Tokens out": f"{row['completion_tokens']:,}",
                 "Time": _hours(row["seconds"]),
-                "Per call": f"{row['seconds'] / row['done']:.2f} s" if row["done"] else "–",
+                "Per call": f"{row['seconds'] / row['done']:.2f}{words.THIN}s" if row["done"] else "–",
             }
             for row in found
         ).set_index("Version")
@@ -121,13 +121,8 @@ def _cost() -> None:
 
 
 def _hours(seconds: float) -> str:
-    return (
-        f"{seconds / 3600:,.1f} h"
-        if seconds >= 3600
-        else f"{seconds / 60:.1f} min"
-        if seconds >= 60
-        else f"{seconds:.1f} s"
-    )
+    size, unit = (3600, "h") if seconds >= 3600 else (60, "min") if seconds >= 60 else (1, "s")
+    return f"{seconds / size:,.1f}{words.THIN}{unit}"
 
 
 def _set_aside() -> None:

@@ -54,7 +54,7 @@ def _daily(readout: Readout, one: Metric, how: str) -> None:
     if not any(look["lift"] is not None for look in looks):
         st.markdown("No day can be compared yet.")
         return
-    st.altair_chart(days.daily(looks, f"{readout.experiment}-{one.name}-daily"), width="stretch")
+    st.altair_chart(days.daily(looks, f"{readout.experiment}: {how}"), width="stretch")
     newest = looks[-1]
     at = pd.Timestamp(newest["until"]) - pd.Timedelta(days=1)
     bands = [
@@ -82,8 +82,7 @@ def _segments(readout: Readout, one: Metric, how: str) -> None:
     table = tables.segments(one, dimension)
     drawn = table[:SEGMENTS_DRAWN]
     if any(row["lift"] is not None for row in drawn):
-        name = f"{readout.experiment}-{one.name}-{dimension}"
-        st.altair_chart(forest.segments(drawn, name), width="stretch")
+        st.altair_chart(forest.segments(drawn, f"{readout.experiment}: {how}, by {dimension}"), width="stretch")
     st.table(
         pd.DataFrame(
             {
@@ -108,7 +107,7 @@ def _novelty(readout: Readout, one: Metric) -> None:
     table = tables.ages(one)
     st.markdown(words.plain(remarks.novelty(one)))
     if any(row["lift"] is not None for row in table):
-        st.altair_chart(days.novelty(table, f"{readout.experiment}-{one.name}-novelty"), width="stretch")
+        st.altair_chart(days.novelty(table, f"{readout.experiment}: {words.metric(one.name)}, raw"), width="stretch")
         st.caption("Raw lift of each day since a user's first exposure, of the users who have come that far.")
 
 
@@ -122,8 +121,8 @@ def _distribution(readout: Readout, one: Metric) -> None:
     st.markdown(words.plain(f"With none at all: {none}. {cap}"))
     table = tables.bins(one)
     if table:
-        name = f"{readout.experiment}-{one.name}-distribution"
-        st.altair_chart(distribution(table, one.cap, one.unit, name), width="stretch")
+        of = f"{readout.experiment}: {words.metric(one.name)}"
+        st.altair_chart(distribution(table, one.cap, one.unit, of), width="stretch")
 
 
 def quality(readout: Readout) -> None:

@@ -100,7 +100,5 @@ def downloads(readout: Readout, result: Row) -> None:
             "Record as JSON", json.dumps(result, indent=1, ensure_ascii=False), f"{readout.experiment}.json",
             "application/json", on_click="ignore", icon=":material/data_object:",
         )  # fmt: skip
-    st.caption(
-        "Charts as PNG or SVG: the button with three dots that appears at the upper right of each. This view again:"
-    )
+    st.caption("Charts as PNG: the button that appears above each when it is pointed at. This view again:")
     st.code(filters.address(), language=None, wrap_lines=True)

@@ -98,7 +98,7 @@ def _lifts(readout: Readout) -> None:
     st.subheader("Relative lift of the treatment")
     table = _shown(readout)
     if any(row["lift"] is not None for row in table):
-        st.altair_chart(forest(table, f"{readout.experiment}-forest"), width="stretch")
+        st.altair_chart(forest(table, readout.experiment), width="stretch")
         st.caption(
             "Blue: the method that decides, fixed before the experiment. Pale: the other methods, for comparison only."
         )

@@ -5,7 +5,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from liber_tasks.dashboard.charts.theme import BLUE, GREY, SKY, legend, lift_axis, look, rule_at
+from liber_tasks.dashboard.charts.theme import BLUE, GREY, SKY, framed, legend, lift_axis, rule_at
 
 LINE, PLANNED, ANYTIME = "lift so far", "planned looks", "any look"
 HEIGHT = 260
@@ -13,12 +13,12 @@ LIFT = lift_axis("relative lift, 95 % bands")
 BAR = "M-.6,-1H.6V-.75H.15V.75H.6V1H-.6V.75H-.15V-.75H-.6Z"  # an error bar, for the legend
 
 
-def daily(rows: list[dict[str, Any]], name: str) -> alt.LayerChart | alt.FacetChart:
+def daily(rows: list[dict[str, Any]], of: str) -> alt.LayerChart | alt.FacetChart:
     """The lift of the days so far, with the band of the planned looks and the confidence sequence.
 
     Args:
         rows: of `tables.looks`, at least one with a lift.
-        name: of the file that the chart's menu saves.
+        of: what the chart is about, its title.
     """
     frame = pd.DataFrame(rows).dropna(subset=["lift"])
     frame["day"] = pd.to_datetime(frame["until"]) - pd.Timedelta(days=1)  # the last day read
@@ -61,7 +61,7 @@ def daily(rows: list[dict[str, Any]], name: str) -> alt.LayerChart | alt.FacetCh
             tooltip=tooltip,
         )
     )
-    return alt.layer(area, rule_at(0, "y"), planned, line, point).properties(height=HEIGHT, usermeta=look(name))
+    return alt.layer(area, rule_at(0, "y"), planned, line, point).properties(**framed(of, HEIGHT))
 
 
 def _visible(frame: pd.DataFrame) -> tuple[float, float]:
@@ -79,12 +79,12 @@ def _step(frame: pd.DataFrame) -> int:
     return max(1, -(-len(frame) // 6))
 
 
-def novelty(rows: list[dict[str, Any]], name: str) -> alt.LayerChart | alt.FacetChart:
+def novelty(rows: list[dict[str, Any]], of: str) -> alt.LayerChart | alt.FacetChart:
     """The lift by days since exposure.
 
     Args:
         rows: of `tables.ages`, at least one with a lift.
-        name: of the file that the chart's menu saves.
+        of: what the chart is about, its title.
     """
     frame = pd.DataFrame(rows).dropna(subset=["lift"])
     x = alt.X(
@@ -104,4 +104,4 @@ def novelty(rows: list[dict[str, Any]], name: str) -> alt.LayerChart | alt.Facet
     points = base.mark_point(filled=True, size=80, opacity=1, color=BLUE).encode(
         y=alt.Y("lift:Q", axis=y), tooltip=tooltip
     )
-    return alt.layer(rule_at(0, "y"), bars, points).properties(height=HEIGHT, usermeta=look(name))
+    return alt.layer(rule_at(0, "y"), bars, points).properties(**framed(of, HEIGHT))

@@ -5,24 +5,25 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from liber_tasks.dashboard.charts.theme import BLUE, ORANGE, VERMILION, legend, look
+from liber_tasks.dashboard.charts.theme import BLUE, ORANGE, VERMILION, framed, legend
 
 ARMS = ["control", "treated"]
 
 
-def distribution(
-    rows: list[dict[str, Any]], cap: float | None, unit: str, name: str
-) -> alt.LayerChart | alt.FacetChart:
+def distribution(rows: list[dict[str, Any]], cap: float | None, unit: str, of: str) -> alt.LayerChart | alt.FacetChart:
     """Share of users by value, a stepped line an arm; the cap as a dashed line.
 
     Args:
         rows: of `tables.bins`, not empty.
         cap: values above it are counted as it, where capped; None: no cap.
         unit: of the metric.
-        name: of the file that the chart's menu saves.
+        of: what the chart is about, its title.
     """
     frame = pd.DataFrame(rows)
-    closing = frame.loc[frame.groupby("arm")["high"].idxmax()].assign(low=lambda of: of["high"])  # the last step's end
+    # The last step needs an end.
+    closing = frame.loc[frame.groupby("arm")["high"].idxmax()].assign(
+        low=lambda each: each["high"]
+    )  # the last step's end
     frame = pd.concat([frame, closing])
     x = alt.X(
         "low:Q",
@@ -53,4 +54,4 @@ def distribution(
                 x="at:Q", y=alt.value(0), text="word"
             )
         )
-    return alt.layer(*layers).properties(height=240, usermeta=look(name))
+    return alt.layer(*layers).properties(**framed(of, 240))

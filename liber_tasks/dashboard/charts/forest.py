@@ -5,7 +5,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from liber_tasks.dashboard.charts.theme import BLUE, GREY, ORANGE, ROW, VERMILION, legend, lift_axis, look, rule_at
+from liber_tasks.dashboard.charts.theme import BLUE, GREY, ORANGE, ROW, VERMILION, framed, legend, lift_axis, rule_at
 
 KINDS = {"decides": BLUE, "other methods": GREY, "planted": VERMILION, "may lose this much": ORANGE}
 SHAPES = {"decides": "circle", "other methods": "circle", "planted": "diamond", "may lose this much": "triangle-down"}
@@ -14,12 +14,12 @@ WIDE = alt.Scale(padding=10)  # pixels beside the widest interval
 LIFT = lift_axis("relative lift, 95 % interval")
 
 
-def forest(rows: list[dict[str, Any]], name: str) -> alt.LayerChart | alt.FacetChart:
+def forest(rows: list[dict[str, Any]], of: str) -> alt.LayerChart | alt.FacetChart:
     """Lifts by metric and method: the method that decides in blue, the others pale; planted lifts as diamonds.
 
     Args:
         rows: of `tables.estimates`, at least one with a lift.
-        name: of the file that the chart's menu saves.
+        of: what the chart is about, its title.
     """
     frame = pd.DataFrame(rows).dropna(subset=["lift"])
     frame["kind"] = ["decides" if decides else "other methods" for decides in frame["decides"]]
@@ -41,10 +41,13 @@ def forest(rows: list[dict[str, Any]], name: str) -> alt.LayerChart | alt.FacetC
         ),
     )
     marked = [
-        heads[["metric", column]].dropna().rename(columns={column: "at"}).assign(kind=kind, row=lambda of: of["metric"])
+        heads[["metric", column]]
+        .dropna()
+        .rename(columns={column: "at"})
+        .assign(kind=kind, row=lambda each: each["metric"])
         for column, kind in (("planted", "planted"), ("margin", "may lose this much"))
     ]
-    shown = [kind for kind in KINDS if kind in {*frame["kind"], *(k for of in marked for k in of["kind"])}]
+    shown = [kind for kind in KINDS if kind in {*frame["kind"], *(kind for marks in marked for kind in marks["kind"])}]
     colour = alt.Color("kind:N", scale=alt.Scale(domain=[*KINDS], range=[*KINDS.values()]), legend=legend(shown))
     shape = alt.Shape("kind:N", scale=alt.Scale(domain=[*SHAPES], range=[*SHAPES.values()]), legend=legend(shown))
     pale = alt.condition("datum.kind == 'decides'", alt.value(1), alt.value(0.5))
@@ -64,20 +67,20 @@ def forest(rows: list[dict[str, Any]], name: str) -> alt.LayerChart | alt.FacetC
         tooltip=["metric", "method", *bounds],
     )
     layers = [rule_at(0, "x"), interval, point]
-    for of in marked:
-        if len(of):
-            mark = alt.Chart(of).mark_point(size=90, filled=True, opacity=1)
+    for marks in marked:
+        if len(marks):
+            mark = alt.Chart(marks).mark_point(size=90, filled=True, opacity=1)
             tooltip = ["metric", "kind", alt.Tooltip("at:Q", format="+.2%")]
             layers.append(mark.encode(x="at:Q", y=y, color=colour, shape=shape, tooltip=tooltip))
-    return alt.layer(*layers).properties(height=alt.Step(ROW), usermeta=look(name))
+    return alt.layer(*layers).properties(**framed(of, alt.Step(ROW)))
 
 
-def segments(rows: list[dict[str, Any]], name: str) -> alt.LayerChart | alt.FacetChart:
+def segments(rows: list[dict[str, Any]], of: str) -> alt.LayerChart | alt.FacetChart:
     """Lifts of a dimension's values, in the order of the rows.
 
     Args:
         rows: of `tables.segments`, at least one with a lift.
-        name: of the file that the chart's menu saves.
+        of: what the chart is about, its title.
     """
     frame = pd.DataFrame(rows).dropna(subset=["lift"])
     y = alt.Y(
@@ -94,4 +97,4 @@ def segments(rows: list[dict[str, Any]], name: str) -> alt.LayerChart | alt.Face
     point = base.mark_point(filled=True, size=100, opacity=1, color=BLUE).encode(
         x="lift:Q", tooltip=["value", alt.Tooltip("users:Q", format=","), *bounds]
     )
-    return alt.layer(rule_at(0, "x"), interval, point).properties(height=alt.Step(ROW), usermeta=look(name))
+    return alt.layer(rule_at(0, "x"), interval, point).properties(**framed(of, alt.Step(ROW)))

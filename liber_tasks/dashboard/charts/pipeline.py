@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from liber_tasks.dashboard.charts.theme import BLUE, ORANGE, ROW, VERMILION, look
+from liber_tasks.dashboard.charts.theme import BLUE, ORANGE, ROW, SVG, VERMILION
 
 
 def stages(rows: list[dict[str, Any]]) -> alt.Chart:
@@ -38,18 +38,17 @@ def stages(rows: list[dict[str, Any]]) -> alt.Chart:
             order="order:Q",
             tooltip=["stage", "state", alt.Tooltip("n:Q", format=",")],
         )
-        .properties(height=alt.Step(ROW + 6), usermeta=look("pipeline"))
+        .properties(height=alt.Step(ROW + 6), usermeta=SVG)
     )
 
 
-def throughput(rows: list[dict[str, Any]], unit: str, since: datetime, until: datetime, name: str) -> alt.Chart:
+def throughput(rows: list[dict[str, Any]], unit: str, since: datetime, until: datetime) -> alt.Chart:
     """Work a stage got done in each hour or day.
 
     Args:
         rows: `at` (start of the hour or day) and `n`; at least one.
         unit: "hour" or "day".
         since, until: ends of the time shown, with time zone.
-        name: of the file that the chart's menu saves.
     """
     frame = pd.DataFrame(rows)[["at", "n"]]
     frame["at"] = pd.to_datetime(frame["at"], utc=True)
@@ -72,5 +71,5 @@ def throughput(rows: list[dict[str, Any]], unit: str, since: datetime, until: da
             y2=alt.datum(0),
             tooltip=[alt.Tooltip("at:T", format="%-d %b %H:%M"), alt.Tooltip("n:Q", format=",")],
         )
-        .properties(height=120, usermeta=look(name))
+        .properties(height=120, usermeta=SVG)
     )

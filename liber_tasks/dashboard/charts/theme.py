@@ -1,21 +1,27 @@
 """What all charts share."""
 
+from typing import Any
+
 import altair as alt
 import pandas as pd
 
 BLUE, ORANGE, VERMILION, SKY, GREY = "#0072B2", "#E69F00", "#D55E00", "#56B4E9", "#888888"
 ROW = 30  # pixels of a row of words
-LOOK = {  # SVG keeps words as words: they can be selected, read aloud and tested
-    "embedOptions": {
-        "renderer": "svg",
-        "actions": {"export": True, "source": False, "compiled": False, "editor": False},
-    }
-}
+SVG = {"embedOptions": {"renderer": "svg"}}  # words stay words: they can be selected, read aloud and tested
 
 
-def look(name: str) -> dict[str, object]:
-    """The `usermeta` of a chart: how it is drawn, and the file its menu's "Save as PNG" writes."""
-    return {"embedOptions": {**LOOK["embedOptions"], "downloadFileName": name}}
+def framed(of: str, height: int | alt.Step) -> dict[str, Any]:
+    """Properties of every chart of a readout: drawn as SVG, with a title, which a picture of it needs.
+
+    Args:
+        of: what the chart is about.
+        height: in pixels, or a step for each row.
+    """
+    return {"height": height, "usermeta": SVG, "title": _title(of)}
+
+
+def _title(text: str) -> alt.Title:
+    return alt.Title(text, anchor="start", fontSize=12, fontWeight="normal", limit=340, offset=4)
 
 
 def rule_at(value: float, axis: str, colour: str = GREY) -> alt.Chart:
