@@ -4,7 +4,7 @@ import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -74,10 +74,10 @@ def load(settings: Settings, version: str) -> Champion:
     from liber_tasks.fusion.model import ModelConfig
     from liber_tasks.fusion.options import MEAN, POOLED
     from liber_tasks.serving.catalogue import VERSIONS, Versions
-    from liber_tasks.training.tracking import mlflow_errors
+    from liber_tasks.training.tracking import mlflow_errors, pointed_at
 
-    name = f"{settings.model_name} version {version}"
-    with tempfile.TemporaryDirectory() as folder, mlflow_errors(settings.require("mlflow_tracking_uri")):
+    name, uri = f"{settings.model_name} version {version}", settings.require("mlflow_tracking_uri")
+    with tempfile.TemporaryDirectory() as folder, mlflow_errors(uri), pointed_at(uri):
         config = ModelConfig.from_dict(json.loads(_fetch(settings, version, "config.json", folder).read_text("utf-8")))
         if POOLED not in config.options:
             why = "all of them weigh the same" if MEAN in config.options else "it reads none of their vectors"
@@ -93,6 +93,5 @@ def load(settings: Settings, version: str) -> Champion:
 def _fetch(settings: Settings, version: str, file: str, folder: str) -> Path:
     from mlflow.artifacts import download_artifacts
 
-    uri: Any = settings.require("mlflow_tracking_uri")
     address = f"models:/{settings.model_name}/{version}/artifacts/model/{file}"
-    return Path(download_artifacts(artifact_uri=address, dst_path=folder, tracking_uri=uri, registry_uri=uri))
+    return Path(download_artifacts(artifact_uri=address, dst_path=folder))
