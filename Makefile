@@ -61,8 +61,8 @@ browser:
 	@infra/check_browser.sh
 
 screenshot: install browser ## Take the README's picture from the running stack
-	@$(BIN)/python infra/screenshot.py "$$($(BIN)/python -m liber_tasks.local url dashboard)" docs/dashboard.png \
-		--height 1250 --wait-for Raw
+	@$(BIN)/python infra/screenshot.py "$$($(BIN)/python -m liber_tasks.local url dashboard)/readout" docs/dashboard.png \
+		--height 1250 --wait-for "How these numbers were made"
 
 clean: down ## Stop the stack and delete its data and .venv
 	@rm -rf var .venv

@@ -141,6 +141,11 @@ class Settings(BaseSettings):
     search_tasks: int = Field(2, ge=1, description="candidates of a grid that a DAG run trains at once")
     model_name: str = Field("liber-ctr", description="registered model in MLflow")
 
+    # Dashboard
+    dashboard_address: str = Field("127.0.0.1", description="interface it listens on; the default: this machine's only")
+    dashboard_auth: Path | None = Field(None, description="TOML file with the OpenID Connect provider that lets in")
+    dashboard_open: bool = Field(False, description="other machines may read without a login")
+
     # Local stack: ports on 127.0.0.1
     port_postgres: int = Field(15432, ge=1, le=65535)
     port_llm: int = Field(18080, ge=1, le=65535)

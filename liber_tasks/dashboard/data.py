@@ -7,8 +7,10 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from liber_tasks.config import settings
+from liber_tasks.dashboard import attention
 from liber_tasks.db import database_errors, engine, query
 from liber_tasks.errors import LiberError
+from liber_tasks.experiment.record import Readout, from_dict
 from liber_tasks.explain import Explanation, explain
 
 SECONDS = 15  # a page may be this much older than the database
@@ -16,8 +18,8 @@ SECONDS = 15  # a page may be this much older than the database
 Row = dict[str, Any]
 
 
-@st.cache_data(ttl=SECONDS, show_spinner=False)
-def rows(name: str, **parameters: Any) -> list[Row]:
+@st.cache_data(ttl=SECONDS, show_spinner="Reading what is stored")
+def rows(name: str, /, **parameters: Any) -> list[Row]:
     """Rows of `sql/queries/dashboard/<name>.sql`.
 
     Raises:
@@ -36,10 +38,40 @@ def rows(name: str, **parameters: Any) -> list[Row]:
         ) from error
 
 
+def record(name: str, result: Row) -> Readout:
+    """A stored readout of the experiment `name`; one of an older method is read as it was.
+
+    Raises:
+        LiberError: another version of LIBER has written it, in a form that this one does not know.
+    """
+    try:
+        return from_dict(result)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise LiberError(
+            f"The stored readout of {name} has a form that this LIBER does not know ({error}): run the dashboard of "
+            "the version that wrote it, or read the experiment again with `liber readout`."
+        ) from error
+
+
 @st.cache_data(ttl=SECONDS, show_spinner="Comparing")
 def explanation(user_id: str, item_id: str) -> Explanation:
     """Which of a user's partitions speak for an item; see `explain.explain`."""
     return explain(_reader(), settings(), user_id, item_id)
+
+
+@st.cache_data(ttl=60, show_spinner="Asking MLflow for the champion")
+def _champion_version() -> str:
+    return attention.newest(settings())
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading the champion's weights")
+def _champion(version: str) -> attention.Champion:
+    return attention.load(settings(), version)
+
+
+def champion() -> attention.Champion:
+    """What the registered champion weighs partitions with; a version is read once. Raises as `attention` does."""
+    return _champion(_champion_version())
 
 
 def _reader() -> Engine:

@@ -2,11 +2,12 @@
 
 from html import escape
 
+import numpy as np
 import streamlit as st
 
 from liber_tasks.dashboard import words
-from liber_tasks.dashboard.data import Row, explanation, rows
-from liber_tasks.errors import InputError
+from liber_tasks.dashboard.data import Row, champion, explanation, rows
+from liber_tasks.errors import InputError, LiberError
 from liber_tasks.explain import Pull
 
 USERS_LISTED = 500
@@ -43,12 +44,13 @@ def render() -> None:
     if not partitions:
         st.info("No partition is closed yet: run `liber seal`, or wait for more behaviours.")
     pulls = _compared(user_id) if partitions else {}
+    shares = _attention(user_id) if partitions else {}
     total = len(partitions)
     everything = total <= PARTITIONS_SHOWN or st.toggle(
         f"Show all {total} partitions, not the newest {PARTITIONS_SHOWN}"
     )
     for row in partitions if everything else partitions[:PARTITIONS_SHOWN]:
-        _partition(row, version, pulls.get(row["partition_no"]))
+        _partition(row, version, pulls.get(row["partition_no"]), shares.get(row["partition_no"]))
 
 
 def _choose() -> str | None:
@@ -110,7 +112,36 @@ def _compared(user_id: str) -> dict[int, Pull]:
     return {pull.partition_no: pull for pull in found.partitions}
 
 
-def _partition(row: Row, version: Row | None, pull: Pull | None) -> None:
+def _attention(user_id: str) -> dict[int, float]:
+    """Which share each partition has in what the champion makes of the user, where the reader asks."""
+    if not st.toggle("Show what the champion attends to"):
+        return {}
+    try:
+        model = champion()
+        found = rows(
+            "vectors",
+            user_id=user_id,
+            encoder_version=model.encoder_version,
+            knowledge_version=model.knowledge_version,
+        )
+    except LiberError as error:
+        st.warning(words.plain(str(error)))
+        return {}
+    of = f"encoder {model.encoder_version}, texts {model.knowledge_version}"
+    if not found:
+        st.warning(words.plain(f"This user has no vector that {model.name} reads ({of}): it knows of no partition."))
+        return {}
+    _line(
+        _foreign(
+            f"Attention: the share of each partition in the vector that {model.name} makes of this user; its "
+            f"self-attention, averaged over the queries ({of})."
+        )
+    )
+    shares = model.shares(np.array([row["vector"] for row in found], dtype=np.float32))
+    return {row["partition_no"]: float(share) for row, share in zip(found, shares, strict=True)}
+
+
+def _partition(row: Row, version: Row | None, pull: Pull | None, share: float | None) -> None:
     with st.container(border=True):
         st.markdown(
             f"**Partition {row['partition_no']}** · {words.period(row['started_at'], row['ended_at'])} · "
@@ -125,6 +156,8 @@ def _partition(row: Row, version: Row | None, pull: Pull | None) -> None:
             elif row["partition_no"] > 1 and version["with_shift"]:
                 st.badge("shift not learnt yet", icon=":material/hourglass_empty:", color="orange")
             _line(f"<small style='opacity: 0.7'>{_foreign(_origin(row, version))}</small>")
+        if share is not None:
+            _line(f"<b>Attention {words.share(share)}</b>")
         if pull is not None:
             _pull(pull)
         items = row["items"] or []

@@ -1,20 +1,24 @@
-"""A readout and a timeline in plain words. Pure functions over stored records."""
+"""Numbers, times and names in plain words. Pure functions."""
 
 import re
-from datetime import date, datetime
-from typing import Any, Literal
-
-Verdict = Literal["better", "worse", "unclear", "mixed", "hidden"]
+from datetime import date, datetime, timedelta
 
 METRIC_NAMES = {"play_count": "Play count", "play_time": "Play time", "time_per_play": "Time per play"}
-DECIDING = ("play_count", "play_time")  # the paper's two (Table 5); time per play explains them
-SIGNIFICANT = 0.05
+METHOD_NAMES = {"raw": "raw", "cuped": "CUPED", "capped": "capped", "capped_cuped": "capped CUPED"}
+ARM_NAMES = {"control": "control", "treatment": "treated"}
+AUTOLINKS = re.compile(r"(https?(?=:)|www(?=\.))|(@)", re.IGNORECASE)  # no escape keeps these from becoming links
 EMBEDDED_MODELS = re.compile(r"^local$|smollm2?-?135m", re.IGNORECASE)
+THIN = "\u202f"  # a space that does not break
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """A relative change: `+3.1 %` with a space that does not break; a dash where there is none."""
-    return "–" if value is None else f"{100 * value:+.{digits}f}\u202f%".replace("-", "−")
+    """A relative change: `+3.1 %`; a dash where there is none."""
+    return "–" if value is None else f"{100 * value:+.{digits}f}{THIN}%".replace("-", "−")
+
+
+def share(value: float | None, digits: int = 1) -> str:
+    """A share or a size without a sign: `3.1 %`."""
+    return "–" if value is None else f"{100 * value:.{digits}f}{THIN}%".replace("-", "−")
 
 
 def interval(low: float | None, high: float | None) -> str:
@@ -22,9 +26,14 @@ def interval(low: float | None, high: float | None) -> str:
     return "–" if low is None or high is None else f"{percent(low).removesuffix('%').strip()} to {percent(high)}"
 
 
+def lift(value: float | None, low: float | None, high: float | None) -> str:
+    """A relative change with its interval: `+3.1 % (+1.2 to +5.0 %)`."""
+    return "–" if value is None else f"{percent(value)} ({interval(low, high)})"
+
+
 def p_value(value: float | None) -> str:
     """A p-value: three digits, or `< 0.001`."""
-    return "–" if value is None else "<\u202f0.001" if value < 0.001 else f"{value:.3f}"
+    return "–" if value is None else f"<{THIN}0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def number(value: float | None) -> str:
@@ -42,100 +51,46 @@ def period(start: datetime, end: datetime) -> str:
     return day(start) if start.date() == end.date() else f"{day(start)} – {day(end)}"
 
 
+def age(value: timedelta) -> str:
+    """How long ago: `just now`, `12 minutes ago`, `3 hours ago`, `5 days ago`."""
+    minutes = int(value.total_seconds() // 60)
+    if minutes < 1:
+        return "just now"
+    size, unit = (minutes, "minute") if minutes < 120 else (minutes // 60, "hour")
+    if unit == "hour" and size >= 48:
+        size, unit = size // 24, "day"
+    return f"{size} {unit}{'' if size == 1 else 's'} ago"
+
+
+def count(n: int, one: str, several: str | None = None) -> str:
+    """`1 user`, `2,000 users`."""
+    return f"{n:,} {one if n == 1 else several or one + 's'}"
+
+
+def listed(parts: list[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""
+
+
+def sentence(text: str) -> str:
+    """The text with a capital first letter."""
+    return text[:1].upper() + text[1:]
+
+
+def metric(name: str) -> str:
+    """A metric's name: `Play count`."""
+    return METRIC_NAMES.get(name) or sentence(name.replace("_", " "))
+
+
+def method(name: str) -> str:
+    """A method's name: `capped CUPED`."""
+    return METHOD_NAMES.get(name, name)
+
+
 def plain(text: str) -> str:
     """Text that Markdown leaves as it is: what models, catalogues and users wrote must not become markup."""
+    text = AUTOLINKS.sub(lambda found: f"{found[1] or ''}\u2060{found[2] or ''}", text)
     return re.sub(r"([\\`*_{}\[\]()#+\-.!|~$:<>&])", r"\\\1", text.replace("\n", " "))
-
-
-def best(metric: dict[str, Any]) -> dict[str, Any]:
-    """The estimate a decision rests on: CUPED where there is one, else raw."""
-    return metric["raw"] if metric["cuped"]["lift"] is None else metric["cuped"]
-
-
-def decision(record: dict[str, Any]) -> tuple[Verdict, str]:
-    """What a stored readout says, in one or two sentences.
-
-    Args:
-        record: `Readout.to_dict()`.
-
-    Returns:
-        The verdict over play count and play time, and the words.
-    """
-    if not record["sample_ratio"]["ok"]:
-        return "hidden", "No decision: the arms do not have the users they should have, so the lifts are hidden."
-    moved: list[str] = []
-    same: list[str] = []
-    signs: set[bool] = set()
-    for name in DECIDING:
-        metric, label = best(record["metrics"][name]), METRIC_NAMES[name].lower()
-        if metric["lift"] is None:
-            same.append(f"{label} cannot be compared")
-        elif metric["p_value"] < SIGNIFICANT:
-            up = metric["lift"] > 0
-            signs.add(up)
-            bounds = f"95 % interval {interval(metric['lift_low'], metric['lift_high'])}"
-            moved.append(
-                f"{'raised' if up else 'lowered'} {label} by {percent(abs(metric['lift'])).lstrip('+')} ({bounds})"
-            )
-        else:
-            same.append(f"{label} shows no clear difference (a change of {percent(metric['mde']).lstrip('+')} "
-                        "would have been found four times in five)")  # fmt: skip
-    sentences = ([f"the treatment {' and '.join(moved)}"] if moved else []) + ([" and ".join(same)] if same else [])
-    words = ". ".join(sentence[0].upper() + sentence[1:] for sentence in sentences) + "."
-    if not record["complete"]:
-        words = f"Not final, the experiment still runs: {words[0].lower()}{words[1:]}"
-    if len(signs) == 2:
-        return "mixed", words
-    return ("unclear" if not signs else "better" if True in signs else "worse"), words
-
-
-def simulation(planted: dict[str, float]) -> str:
-    """What a simulated experiment can and cannot show."""
-    if not any(planted.values()):
-        return "Synthetic users in an A/A test: no lift was planted, so whatever differs is chance."
-    lifts = ", ".join(f"{METRIC_NAMES[name].lower()} {percent(planted[name], 2)}" for name in DECIDING)
-    return (
-        f"Synthetic users with planted lifts ({lifts}). It shows that the readout finds a lift that is there; it says "
-        "nothing about what LIBER achieves."
-    )
-
-
-def warnings(record: dict[str, Any]) -> list[str]:
-    """What is wrong with the data of a readout, a sentence each; empty when nothing is."""
-    found = []
-    ratio, quality = record["sample_ratio"], record["quality"]
-    if not ratio["ok"]:
-        found.append(
-            f"Sample ratio mismatch: {ratio['observed_treatment']:.2%} of the exposed users are treated, "
-            f"{ratio['expected_treatment']:.2%} should be (p {p_value(ratio['p_value'])}). Find out what lost users; "
-            "no number of this experiment can be trusted before."
-        )
-    if not record["complete"]:
-        found.append(
-            "The experiment still runs. These intervals hold for one look at its end: do not stop early on them."
-        )
-    if quality["wrong_arm"]:
-        found.append(f"{quality['wrong_arm']:,} exposed users were served another arm than their bucket gives.")
-    if quality["exposed_outside"]:
-        found.append(f"{quality['exposed_outside']:,} exposures lie outside the experiment's time and are left out.")
-    return found
-
-
-def table(record: dict[str, Any]) -> list[dict[str, Any]]:
-    """One row a metric and estimator, for the table, the chart and the CSV file; shares, not per cents."""
-    planted = record["planted"] or {}
-    fields = ("control", "treatment", "lift", "lift_low", "lift_high", "p_value", "mde", "reason")
-    return [
-        {
-            "metric": label,
-            "estimator": shown,
-            "unit": record["metrics"][name]["unit"],
-            **{field: record["metrics"][name][estimator][field] for field in fields},
-            "planted": planted.get(name),
-        }
-        for name, label in METRIC_NAMES.items()  # the database keeps no order of keys
-        for estimator, shown in (("raw", "raw"), ("cuped", "CUPED"))
-    ]
 
 
 def is_embedded(model: str) -> bool:

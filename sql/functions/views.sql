@@ -48,11 +48,12 @@ WITH partitions AS (
     FROM liber.behavior_partition
 ),
 
+-- Whole columns in the order of the primary key: nothing is sorted and no text is read, however many there are.
 texts AS (
     SELECT
-        count(distinct(user_key, partition_no)) FILTER (WHERE kind = 'summary') AS summaries,
-        count(distinct(user_key, partition_no)) FILTER (WHERE kind = 'shift') AS shifts
-    FROM liber.interest
+        count(*) FILTER (WHERE kind = 'summary') AS summaries,
+        count(*) FILTER (WHERE kind = 'shift') AS shifts
+    FROM (SELECT DISTINCT user_key, partition_no, kind FROM liber.interest) AS learnt
 ),
 
 -- Quarantined and without a text of another version: neither done nor waiting.
@@ -67,21 +68,26 @@ lost AS (
 ),
 
 vectors AS (
-    SELECT count(distinct(user_key, partition_no)) AS n FROM liber.interest_vector
+    SELECT count(*) AS n FROM (SELECT DISTINCT user_key, partition_no FROM liber.interest_vector) AS encoded
 ),
 
 -- A partition can be encoded once it has its summary and, from P_2 on, its shift.
 encodable AS (
-    SELECT count(distinct(s.user_key, s.partition_no)) AS n
-    FROM liber.interest AS s
-    LEFT JOIN liber.interest AS c
-        ON
-            s.user_key = c.user_key AND s.partition_no = c.partition_no
-            AND s.knowledge_version = c.knowledge_version AND c.kind = 'shift'
-    INNER JOIN liber.knowledge_version AS k ON s.knowledge_version = k.knowledge_version
-    WHERE
-        s.kind = 'summary'
-        AND (s.partition_no = 1 OR c.text IS NOT NULL OR coalesce(k.parameters ->> 'variant', 'full') <> 'full')
+    SELECT count(*) AS n
+    FROM (
+        SELECT DISTINCT
+            s.user_key,
+            s.partition_no
+        FROM liber.interest AS s
+        LEFT JOIN liber.interest AS c
+            ON
+                s.user_key = c.user_key AND s.partition_no = c.partition_no
+                AND s.knowledge_version = c.knowledge_version AND c.kind = 'shift'
+        INNER JOIN liber.knowledge_version AS k ON s.knowledge_version = k.knowledge_version
+        WHERE
+            s.kind = 'summary'
+            AND (s.partition_no = 1 OR c.user_key IS NOT NULL OR coalesce(k.parameters ->> 'variant', 'full') <> 'full')
+    ) AS whole
 ),
 
 -- Of the newest version there is. A text of an item that has changed since counts as done: to look at every item's

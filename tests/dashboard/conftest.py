@@ -15,7 +15,7 @@ from sqlalchemy import Engine, text
 from infra.screenshot import chromium
 from tests.conftest import free_port
 
-StartDashboard = Callable[[str], str]
+StartDashboard = Callable[..., str]  # database URL, further variables by name
 
 MEMORY = """
 INSERT INTO liber.user_profile (user_id) VALUES ('u1'), ('u2');
@@ -24,7 +24,7 @@ INSERT INTO liber.item (item_id, title) VALUES ('61', '**Bold** [link](http://ex
 INSERT INTO liber.behavior (user_key, seq, item_key, event_time, effective_time, kind, event_id)
 SELECT 1, n, 62 - n, t, t, 'rating', 'e' || n
 FROM generate_series(1, 55) AS n, LATERAL (SELECT timestamptz '1998-03-01Z' + n * interval '6 hours' AS t) AS x;
-INSERT INTO liber.user_stream VALUES (1, 55, 41, 2, '1998-03-15Z');
+INSERT INTO liber.user_stream VALUES (1, 55, 41, 3, '1998-03-15Z');
 INSERT INTO liber.behavior_partition
 (user_key, partition_no, first_seq, last_seq, n_behaviors, started_at, ended_at, sealed_at, reason)
 VALUES
@@ -53,12 +53,17 @@ def memory(engine: Engine) -> None:
 
 @pytest.fixture
 def start_dashboard(tmp_path: Path) -> Iterator[StartDashboard]:
-    """Start the dashboard on a database URL; returns its own URL."""
+    """Start the dashboard on a database URL, with further variables by name; returns its own URL."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(database_url: str) -> str:
+    def start(database_url: str, **variables: str) -> str:
         port = free_port()
-        environment = {**os.environ, "LIBER_DATABASE_URL": database_url, "LIBER_READER_DATABASE_URL": database_url}
+        environment = {
+            **os.environ,
+            "LIBER_DATABASE_URL": database_url,
+            "LIBER_READER_DATABASE_URL": database_url,
+            **variables,
+        }
         with (tmp_path / "dashboard.log").open("wb") as log:
             command = [sys.executable, "-m", "liber_tasks.dashboard", "--port", str(port)]
             started.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
@@ -81,15 +86,15 @@ def start_dashboard(tmp_path: Path) -> Iterator[StartDashboard]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The system's Chromium."""
+    """The system's Chromium; a busy machine gets half a minute for each answer."""
+    expect.set_options(timeout=30_000)
     with chromium() as running:
         yield running
 
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A window of a laptop's size; a busy machine gets half a minute for each answer."""
-    expect.set_options(timeout=30_000)
+    """A window of a laptop's size."""
     window = browser.new_page(viewport={"width": 1280, "height": 900})
     window.set_default_timeout(30_000)
     asked: list[str] = []

@@ -1,5 +1,6 @@
 """The pages in a real browser, on a real database."""
 
+import csv
 import re
 
 import pytest
@@ -29,6 +30,8 @@ def test_every_page_shows_what_is_stored(
     url = start_dashboard(database_url)
 
     page.goto(url)
+    expect(page.get_by_role("heading", name="Experiments")).to_be_visible()
+    page.get_by_role("link", name="Readout", exact=True).click()
     expect(page.get_by_role("heading", name="A/B readout")).to_be_visible()
     expect(page.get_by_text("SIMULATED.")).to_be_visible()
     expect(
@@ -36,15 +39,17 @@ def test_every_page_shows_what_is_stored(
     ).to_be_visible()
     expect(page.get_by_text("sample ratio as planned")).to_be_visible()
     expect(page.get_by_role("cell", name=f"{100 * found.metrics['play_time'].cuped.lift:+.1f}")).to_be_visible()
-    chart = page.locator("[data-testid=stVegaLiteChart]")
-    for label in ("Play count, raw", "Time per play, CUPED", "planted"):
+    chart = page.locator("[data-testid=stVegaLiteChart]").first
+    for label in ("Play count", "Time per play", "raw", "CUPED", "planted"):
         # Vega hides labels of rows that are too low by their opacity alone.
         expect(chart.locator("text:not([opacity='0'])", has_text=label).first).to_be_visible()
     assert no_sideways_scroll(page)
     with page.expect_download() as download:
-        page.get_by_role("button", name="Download CSV").click()
-    assert len(download.value.path().read_text().splitlines()) == 7
-    page.get_by_text("Raw record, formulas and SQL").click()
+        page.get_by_role("button", name="Table as CSV").click()
+    assert len(download.value.path().read_text().splitlines()) == 1 + sum(
+        len(one.estimates) for one in found.metrics.values()
+    )
+    page.get_by_text("How these numbers were made").click()
     expect(page.get_by_text("sql/queries/experiment/per_user.sql").first).to_be_visible()
 
     page.goto(f"{url}/timeline?user=u1")
@@ -72,7 +77,12 @@ def test_every_page_shows_what_is_stored(
     assert count(engine, "readout") == 1
 
     page.set_viewport_size({"width": 390, "height": 844})  # a phone
-    for path, words in {"": "The treatment raised", "timeline?user=u1": "Partition 3", "pipeline": "Refresh"}.items():
+    for path, words in {
+        "": "The treatment is better",
+        "readout": "The treatment raised",
+        "timeline?user=u1": "Partition 3",
+        "pipeline": "Refresh",
+    }.items():
         page.goto(f"{url}/{path}")
         expect(page.get_by_text(words).first).to_be_visible()
         assert no_sideways_scroll(page)
@@ -91,10 +101,16 @@ def test_a_hidden_lift_is_shown_nowhere(
             )
         )
     readout(engine, "liber-memory-simulated")
-    page.goto(start_dashboard(database_url))
-    expect(page.get_by_text("No decision: the arms do not have the users")).to_be_visible()
+    url = start_dashboard(database_url)
+    page.goto(url)
+    expect(page.get_by_text("the arms do not have the users they should have")).to_be_visible()
+    page.goto(f"{url}/readout")
+    expect(page.get_by_text("so every lift is hidden")).to_be_visible()
     expect(page.get_by_text("Sample ratio mismatch")).to_be_visible()
-    expect(page.get_by_role("cell", name="–").first).to_be_visible()
+    expect(page.get_by_text("Take it along")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Table as CSV").click()
+    assert all(row["lift"] == "" for row in csv.DictReader(download.value.path().read_text().splitlines()))
     assert page.locator("[data-testid=stVegaLiteChart]").count() == 0
     assert no_traceback(page)
 
@@ -104,7 +120,8 @@ def test_an_empty_database_is_a_sentence_on_each_page(
 ) -> None:
     url = start_dashboard(database_url)
     for path, sentence in {
-        "": "No readout is stored yet",
+        "": "There is no experiment yet",
+        "readout": "No readout is stored yet",
         "timeline": "No partition is closed yet",
         "pipeline": "Nothing has been ingested yet",
     }.items():
@@ -115,7 +132,7 @@ def test_an_empty_database_is_a_sentence_on_each_page(
 
 def test_an_unreachable_database_is_a_sentence_on_each_page(start_dashboard: StartDashboard, page: Page) -> None:
     url = start_dashboard(f"postgresql://nobody:secret@127.0.0.1:{free_port()}/none")
-    for path in ("", "timeline", "pipeline"):
+    for path in ("", "readout", "timeline", "pipeline"):
         page.goto(f"{url}/{path}")
         expect(page.get_by_text("PostgreSQL cannot do this")).to_be_visible()
         assert no_traceback(page)
