@@ -6,6 +6,8 @@ SELECT
     e.starts_at,
     e.ends_at,
     e.simulated,
+    e.stopped_at,
+    e.archived_at,
     r.result,
     r.created_at AS read_at
 FROM liber.experiment AS e
@@ -21,7 +23,7 @@ LEFT JOIN LATERAL (
         ) AS result
     FROM liber.readout AS n
     WHERE n.experiment_key = e.experiment_key
-    ORDER BY n.readout_key DESC
+    ORDER BY n.until_day DESC, n.readout_key DESC
     LIMIT 1
 ) AS r ON true
 ORDER BY e.starts_at DESC, e.name ASC

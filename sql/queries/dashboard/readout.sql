@@ -8,5 +8,5 @@ SELECT
 FROM liber.readout AS r
 INNER JOIN liber.experiment AS e ON r.experiment_key = e.experiment_key
 WHERE e.name = :name
-ORDER BY r.readout_key DESC
+ORDER BY r.until_day DESC, r.readout_key DESC
 LIMIT 1;
