@@ -21,7 +21,7 @@ def framed(of: str, height: int | alt.Step) -> dict[str, Any]:
 
 
 def _title(text: str) -> alt.Title:
-    return alt.Title(text, anchor="start", fontSize=12, fontWeight="normal", limit=340, offset=4)
+    return alt.Title(text, anchor="start", fontSize=12, fontWeight="normal", limit=340, offset=10)
 
 
 def rule_at(value: float, axis: str, colour: str = GREY) -> alt.Chart:
