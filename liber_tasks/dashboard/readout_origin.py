@@ -19,8 +19,7 @@ _TOLD_APART = ("version", "libraries", "sql", "days", "pre_period")  # of `Reado
 def calibration(name: str) -> None:
     """Draw how often the readout errs where there is nothing to find."""
     st.subheader("Calibration")
-    kept = rows("has_calibration")[0]["found"]
-    found = rows("calibration", name=name) if kept else []
+    found = rows("calibration", name=name)
     if not found:
         st.caption(
             "Not calibrated yet: how often this readout finds a lift between two halves of the same arm is unknown."
@@ -30,7 +29,7 @@ def calibration(name: str) -> None:
     st.markdown(
         words.plain(
             f"{result['splits']:,} random splits of {result['users']:,} users into two arms without any difference "
-            f"(seed {result['seed']}), of {words.day(found[0]['created_at'])}: {result.get('verdict') or 'no verdict'}."
+            f"(seed {result['seed']}), of {words.day(found[0]['created_at'])}: {result['verdict']}."
         )
     )
     st.table(

@@ -16,7 +16,19 @@ from liber_tasks.types import Progress, silent
 USERS = 50_000  # at most: a split of them is as good a judge as one of all, and takes a bounded time
 SPLITS = 5_000
 SEED = 0
+TOLERANCE = 0.009  # of a rate: three binomial errors at 5,000 splits
 COLUMNS = ("play_count", "play_seconds", "active_days", "pre_play_count", "pre_play_seconds", "pre_active_days")
+
+
+def verdict(rates: list[float]) -> str:
+    """What false-positive rates say, in words."""
+    if not rates:
+        return "no metric could be tested"
+    worst = max(rates, key=lambda rate: abs(rate - 0.05))
+    kept = abs(worst - 0.05) <= TOLERANCE
+    return f"{'every method errs as often as it should' if kept else 'a method errs too often or too seldom'} " + (
+        f"(furthest from 5 %: {worst:.1%})"
+    )
 
 
 def calibrate_experiment(
@@ -64,6 +76,7 @@ def calibrate_experiment(
         "seed": SEED,
         "until_day": newest.until_day.isoformat(),
         "rates": [asdict(rate) for rate in rates],
+        "verdict": verdict([rate.rate for rate in rates if rate.rate is not None]),
     }
     row = {**stored, "until_day": newest.until_day, "result": json.dumps(result, allow_nan=False)}
     with database_errors(), engine.begin() as connection:

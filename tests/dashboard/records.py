@@ -206,8 +206,8 @@ def store(engine: Engine, record: Readout | dict[str, Any], read_at: datetime | 
             {name: values[name] for name in ("experiment", "hypothesis", "starts_at", "ends_at", "simulated")},
         ).scalar_one()  # fmt: skip
         connection.execute(
-            text("INSERT INTO liber.readout (experiment_key, watermark, input_sha256, result, created_at)"
-                 " VALUES (:key, :watermark, :digest, :result, :at)"),
+            text("INSERT INTO liber.readout (experiment_key, watermark, until_day, input_sha256, result,"
+                 " created_at) VALUES (:key, :watermark, cast(:watermark AS date), :digest, :result, :at)"),
             {"key": key, "watermark": values["watermark"], "digest": values["input_sha256"],
              "result": json.dumps(values, allow_nan=False), "at": read_at or datetime.now(UTC)},
         )  # fmt: skip

@@ -50,7 +50,7 @@ def test_every_page_shows_what_is_stored(
         len(one.estimates) for one in found.metrics.values()
     )
     page.get_by_text("How these numbers were made").click()
-    expect(page.get_by_text("sql/queries/experiment/per_user.sql").first).to_be_visible()
+    expect(page.get_by_text("sql/queries/experiment/moments.sql").first).to_be_visible()
 
     page.goto(f"{url}/timeline?user=u1")
     expect(page.get_by_text("55 behaviours")).to_be_visible()

@@ -96,11 +96,9 @@ def test_a_whole_record_is_shown_explained_and_taken_along(
     engine: Engine, database_url: str, start_dashboard: StartDashboard, page: Page
 ) -> None:
     with engine.begin() as connection:  # one of the experiments is calibrated
-        connection.execute(text("CREATE TABLE IF NOT EXISTS liber.readout_calibration (experiment_key int,"
-                                " until_day date, result jsonb, created_at timestamptz)"))  # fmt: skip
         connection.execute(
-            text("INSERT INTO liber.readout_calibration (experiment_key, until_day, result, created_at) SELECT"
-                 " experiment_key, '2026-01-19', :result, now() FROM liber.experiment WHERE name = 'breached'"),
+            text("INSERT INTO liber.readout_calibration (experiment_key, until_day, input_sha256, result) SELECT"
+                 " experiment_key, '2026-01-19', 'x', :result FROM liber.experiment WHERE name = 'breached'"),
             {"result": json.dumps(CALIBRATION)},
         )  # fmt: skip
     url = start_dashboard(database_url)
