@@ -67,14 +67,16 @@ def list_(
     table = Table(box=None)
     for column in ("experiment", "state", "layer"):
         table.add_column(column, overflow="fold")
-    for column in ("slot", "traffic", "control", "treatment", "starts", "ends"):
-        table.add_column(column, justify="right")
+    for column in ("control", "treated"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for column in ("starts", "ends"):
+        table.add_column(column, no_wrap=True)
     for one in found:
-        slot = f"{one.slot[0]}:{one.slot[1]}" if one.slot else ""
-        shares = (f"{share:.2%}" for share in one.share.values())
+        slot = f" {one.slot[0]}:{one.slot[1]}" if one.slot else ""
+        shares = (f"{share:.2%}" for share in one.share.values())  # of all users, traffic included
         state = f"{one.state}, simulated" if one.simulated else one.state
         days = (f"{day:%Y-%m-%d}" for day in (one.starts_at, one.ends_at))
-        table.add_row(one.name, state, one.layer or "", slot, f"{one.traffic:.2%}", *shares, *days)
+        table.add_row(one.name, state, f"{one.layer or ''}{slot}", *shares, *days)
     Console(highlight=False, markup=False).print(table)
 
 

@@ -76,9 +76,9 @@ def _show(record: "Readout") -> None:
         console.print(f"! {warning}")
     table = Table(box=None)
     for column in ("metric", "method"):
-        table.add_column(column)
-    for column in ("control", "treatment", "lift", "95 % interval", "p"):
-        table.add_column(column, justify="right")
+        table.add_column(column, no_wrap=True)
+    for column in ("control", "treated", "lift", "95 % interval", "p"):
+        table.add_column(column, justify="right", no_wrap=True)
     for metric in verdicts.ordered(record):
         for method, one in metric.estimates.items():
             means = (words.number(one.control), words.number(one.treatment))

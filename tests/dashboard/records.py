@@ -120,7 +120,7 @@ def rich(**changes: Any) -> Readout:
             method={
                 "version": 2, "lift": "mean(treatment) / mean(control) - 1", "libraries": {"tea-tasting": "1.14.0"},
                 "cuped": "y - theta * (x - mean(x))",
-                "sql": ["sql/queries/experiment/per_user.sql", "README.md", "/etc/*"],
+                "sql": ["sql/queries/experiment/moments.sql", "README.md", "/etc/*"],
                 "days": ["2026-01-05", "2026-01-19"], "pre_period": ["2025-12-29", "2026-01-05"],
             },
             input_sha256="a" * 64,

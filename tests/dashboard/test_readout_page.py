@@ -124,7 +124,7 @@ def test_a_whole_record_is_shown_explained_and_taken_along(
     assert page.locator("[data-testid=stMain] a[href*='example.org']").count() == 0
     page.get_by_text("How these numbers were made").click()
     expect(page.get_by_text("sum of play_count over the days from the first exposure on")).to_be_visible()
-    expect(page.get_by_text("sql/queries/experiment/per_user.sql")).to_be_visible()
+    expect(page.get_by_text("sql/queries/experiment/moments.sql")).to_be_visible()
     assert page.get_by_text("README.md").count() == 0
     for button, check in (
         ("Table as CSV", lambda content: len(list(csv.DictReader(content.decode().splitlines()))) == 20),
