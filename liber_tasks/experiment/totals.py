@@ -19,7 +19,7 @@ from liber_tasks.experiment.moments import Moments, of_columns, of_row, total
 from liber_tasks.experiment.plan import Metric
 
 CAPPED_SHARE = 0.001  # of the users, beyond the cap: the 99.9th percentile
-SAMPLED = 20_000  # users that the guess of the caps, and the distributions, are made from
+SAMPLED = 10_000  # users that the guess of the caps, and the distributions, are made from
 CAPPED = ("play_count", "play_seconds", "pre_play_count", "pre_play_seconds")
 SMALLEST = float(np.finfo(float).tiny)
 ARMS = ("control", "treatment")

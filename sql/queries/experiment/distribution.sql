@@ -1,4 +1,4 @@
--- Readout: users by arm and quarter of a decade of their value, of at most about 20,000 of them; null: zero.
+-- Readout: users by arm and quarter of a decade of their value, of at most about 10,000 of them; null: zero.
 -- noqa: disable=PRS,RF01
 SELECT
     m.arm,
