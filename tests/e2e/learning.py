@@ -1,6 +1,7 @@
 """One local stack whose LLM is the fault server of the tests, and what the learning DAGs are looked at with."""
 
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -50,6 +51,15 @@ class Api(AirflowApi):
         path = f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/{task_id}/logs/1"
         lines = self._send("GET", path, params={"full_content": True}).json()["content"]
         return "\n".join(line["event"] for line in lines if isinstance(line, dict))
+
+    def backfilled(self, dag_id: str, first: str, last: str) -> list[DagRun]:
+        """The runs of a backfill from one day to another, once all have finished."""
+        asked = {"dag_id": dag_id, "from_date": first, "to_date": last, "max_active_runs": 1, "dag_run_conf": {}}
+        number = self._send("POST", "/api/v2/backfills", json=asked).json()["id"]
+        while self._send("GET", f"/api/v2/backfills/{number}").json()["completed_at"] is None:
+            time.sleep(0.5)
+        found = self._send("GET", f"/api/v2/dags/{dag_id}/dagRuns", params={"order_by": "logical_date"}).json()
+        return [self.run(dag_id, run["dag_run_id"]) for run in found["dag_runs"] if run["run_type"] == "backfill"]
 
     def finished(self, dag_id: str, run_id: str) -> DagRun:
         """The run once it has finished."""

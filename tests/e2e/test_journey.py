@@ -26,6 +26,7 @@ from liber_tasks.serving.score import score
 from liber_tasks.training import registry, tracking
 from liber_tasks.training.tracking import pointed_at
 from tests.conftest import free_port
+from tests.e2e.learning import Api
 
 USERS, LEARNT = 60, 2
 pytestmark = pytest.mark.timeout(900)
@@ -141,6 +142,23 @@ def test_the_readout_is_stored_and_marked_simulated(travelled: Settings) -> None
         ).one()
     assert row.simulated
     assert row.result["simulated"]
+
+
+def test_a_backfill_reads_past_days_and_a_day_that_was_read_stays_as_it_is(stack: Stack, travelled: Settings) -> None:
+    def records() -> list[tuple]:
+        with db.connect(travelled).connect() as connection:
+            found = connection.execute(
+                text("SELECT readout_key, until_day, input_sha256 FROM liber.readout ORDER BY 1")
+            )
+            return [tuple(row) for row in found]
+
+    before = records()
+    runs = Api.of(stack).backfilled("ab_readout", "2026-01-07T00:00:00Z", "2026-01-09T00:00:00Z")
+    assert [(run.state, run.tasks["readout"], run.tasks["finish"]) for run in runs] == [
+        ("success", "success", "skipped")
+    ] * 2  # at 03:00 of two days
+    assert records() == before
+    assert [until.day for _, until, _ in before] == [6, 7, 8, 9, 10, 11, 12]
 
 
 def test_simulated_plays_are_never_learnt_from(travelled: Settings) -> None:
