@@ -53,7 +53,9 @@ class Feedback(BaseModel):
         return json.dumps(said, sort_keys=True, ensure_ascii=False)
 
 
-class _Pack(BaseModel):
+class Pack(BaseModel):
+    """What of a pack this module reads."""
+
     feedback: Feedback | None = None
 
 
@@ -64,7 +66,7 @@ def feedback_in_use(settings: Settings) -> str | None:
         InputError: there is no such pack, or its rule is wrong; names file and key.
     """
     found, what = read(settings.domain)
-    rule = checked(_Pack, found, what).feedback
+    rule = checked(Pack, found, what).feedback
     return rule.to_json() if rule else None
 
 

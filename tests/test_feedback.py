@@ -170,4 +170,4 @@ def test_no_prompt_and_no_kept_pack_depends_on_it(tmp_path: Path) -> None:
     plain, other = domain(pack_with(tmp_path, "play_seconds = 1")), domain(pack_with(tmp_path, "play_seconds = 2"))
     assert (plain.digest, plain.item_digest) == (other.digest, other.item_digest)
     assert plain.model_dump() == other.model_dump()
-    assert plain != other
+    assert plain == other

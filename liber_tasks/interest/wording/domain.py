@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from liber_tasks.domain_pack import Line, Number, checked, read
-from liber_tasks.feedback import Feedback
+from liber_tasks.feedback import Pack
 from liber_tasks.interest.wording.untrusted import clean
 
 ATTRIBUTE_CHARACTERS = 40
@@ -64,7 +64,6 @@ class Domain(BaseModel):
         response: pieces by kind of behaviour; `{rating}` and `{minutes}` are the behaviour's own.
         words: values in words, by attribute.
         description: what an item's text is to say.
-        feedback: what models take for liked; no prompt depends on it, so it is no part of what is kept or digested.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -81,7 +80,6 @@ class Domain(BaseModel):
     response: Responses
     words: dict[Line, dict[Line, Line]] = {}
     description: Description = Field(default_factory=Description)
-    feedback: Feedback | None = Field(default=None, exclude=True)
 
     @model_validator(mode="after")
     def _apart(self) -> "Domain":
@@ -135,4 +133,5 @@ def pack(values: Mapping[str, Any], what: str) -> Domain:
     Raises:
         InputError: a key is missing, unknown or of the wrong type; names it, after `what`.
     """
-    return checked(Domain, values, what)
+    checked(Pack, values, what)  # what models take for liked: no prompt depends on it, it is no part of a domain
+    return checked(Domain, {key: value for key, value in values.items() if key != "feedback"}, what)
