@@ -53,7 +53,9 @@ def ab_readout() -> None:
     def alarms(day: str) -> None:
         from liber_tasks.experiment import daily
 
-        if found := daily.alarms_of(liber.task_settings(), day):
+        with liber.clear_errors():
+            found = daily.alarms_of(liber.task_settings(), day)
+        if found:
             raise liber.AirflowFailException(" ".join(found))
 
     @task

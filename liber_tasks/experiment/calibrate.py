@@ -11,15 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from liber_tasks.errors import InputError
+from liber_tasks.experiment import record
 from liber_tasks.experiment.batch import Products, compare
-from liber_tasks.experiment.statistics import CONFIDENCE, METRICS, Definition, pre
+from liber_tasks.experiment.statistics import CAPPED_SHARE, CONFIDENCE, METRICS, Definition, pre
 
 SPLITS = 5_000  # the binomial error of 5 % is then 0.3 percentage points
-CAP = 0.999
 CHUNK_BYTES = 64 << 20  # memory of one chunk of splits
-METHODS = {  # name: adjusted by the pre-period, capped
-    "raw": (False, False), "cuped": (True, False), "capped": (False, True), "capped_cuped": (True, True),
-}  # fmt: skip
+METHODS = {name: ("cuped" in name, "capped" in name) for name in record.METHODS}  # adjusted by the pre-period, capped
 
 
 @dataclass(frozen=True)
@@ -36,9 +34,9 @@ class Calibration:
     reason: str | None = None
 
 
-def capped(values: np.ndarray, share: float = CAP) -> np.ndarray:
-    """Values above the `share` quantile brought down to it: an order statistic, PostgreSQL's percentile_disc."""
-    return np.minimum(values, np.quantile(values, share, method="inverted_cdf"))
+def capped(values: np.ndarray) -> np.ndarray:
+    """Values (n,) beyond the cap brought down to it: an order statistic, PostgreSQL's percentile_disc."""
+    return np.minimum(values, np.quantile(values, 1 - CAPPED_SHARE, method="inverted_cdf"))
 
 
 def calibrate(

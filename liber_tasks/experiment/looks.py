@@ -1,21 +1,19 @@
 """When an experiment is looked at, and what its looks show together: bands that hold at all of them."""
 
 from collections.abc import Sequence
-from datetime import date, time, timedelta
+from datetime import date
 from functools import cache
 
 from liber_tasks.experiment.effect import log_ratio
+from liber_tasks.experiment.metrics import DAY, first_day_from
 from liber_tasks.experiment.record import Estimate, Look
 from liber_tasks.experiment.sequential import anytime_critical, planned_critical
 from liber_tasks.experiment.stored import Experiment
 
-DAY = timedelta(days=1)
-
 
 def last_day(experiment: Experiment) -> date:
     """First day that no readout reads, as planned."""
-    ends = experiment.ends_at
-    return ends.date() if ends.time() == time() else ends.date() + DAY
+    return first_day_from(experiment.ends_at)
 
 
 def planned(experiment: Experiment) -> list[date]:

@@ -6,7 +6,6 @@ from typing import Any
 from liber_tasks.experiment import statistics
 from liber_tasks.experiment.metrics import Window
 from liber_tasks.experiment.stored import Experiment
-from liber_tasks.experiment.totals import CAPPED_SHARE
 
 METHOD = 2  # goes up whenever the same rows would give another record
 
@@ -22,7 +21,8 @@ def described(experiment: Experiment, view: Window) -> dict[str, Any]:
         "p_value": "two-sided Welch's t of mean(treatment) - mean(control)",
         "cuped": "y - theta * (x - mean(x)), x the same metric in the pre-period, theta = cov(x, y) / var(x); "
         "x is 0 for users without a pre-period",
-        "capped": f"min(y, c), c the {100 * (1 - CAPPED_SHARE):.1f}th percentile of both arms together; x by its own",
+        "capped": f"min(y, c), c the {100 * (1 - statistics.CAPPED_SHARE):.1f}th percentile of both arms together; "
+        "x by its own",
         "sample_ratio": f"chi-square over all exposed users; p < {statistics.SRM_THRESHOLD} hides the lifts",
         "mde": f"two-sided, alpha {1 - statistics.CONFIDENCE:.2f}, power {statistics.POWER}",
         "planned_band": "holds at all planned looks together, 95 %: max-|t| boundary C * (t_k / t_K)^(-1/4)",

@@ -52,9 +52,14 @@ def window(experiment: Experiment, watermark: datetime) -> Window:
             f"Experiment {experiment.name!r} starts at {experiment.starts_at.isoformat()}: the watermark "
             f"{watermark.isoformat()} closes none of its days. Read it a day later."
         )
-    until_day = until.date() if until.time() == time() else until.date() + DAY
+    until_day = first_day_from(until)
     first_day = experiment.starts_at.date()
     return Window(watermark, until, complete, first_day, until_day, first_day - experiment.plan.pre_days * DAY)
+
+
+def first_day_from(moment: datetime) -> date:
+    """The first day that begins at a moment (UTC) or after it."""
+    return moment.date() if moment.time() == time() else moment.date() + DAY
 
 
 def newest(connection: Connection, experiment: Experiment) -> datetime:

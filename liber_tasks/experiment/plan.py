@@ -5,12 +5,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from liber_tasks.experiment.record import Better, Method, Role
+
 BUILT_IN = {"play_count": "plays", "play_time": "seconds", "time_per_play": "seconds a play", "active_days": "days"}
 PRIMARY = ("play_count", "play_time")  # the metrics that decide where a definition names none
 MARGIN = 0.01
-
-Role = Literal["primary", "guardrail", "secondary"]
-Estimate = Literal["raw", "cuped", "capped", "capped_cuped"]
 
 
 def _said(text: str) -> str:
@@ -50,9 +49,9 @@ class Metric(Strict):
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
     role: Role = "secondary"
-    decides: Estimate | None = None  # which estimate is judged; filled in by the plan: cuped, or raw without pre-period
+    decides: Method | None = None  # which estimate is judged; filled in by the plan: cuped, or raw without pre-period
     margin: Annotated[float, Field(gt=0, lt=1)] | None = None  # of a guardrail: relative harm that is tolerated
-    better: Literal["higher", "lower"] = "higher"
+    better: Better = "higher"
     unit: Name | None = None
     sql: Annotated[str, AfterValidator(_bare), Field(max_length=20_000)] | None = None  # None: built in
 

@@ -21,8 +21,9 @@ from liber_tasks.experiment.method import METHOD, described
 from liber_tasks.experiment.metrics import Window, advance, check_arrived, newest, window
 from liber_tasks.experiment.quality import quality, ratio
 from liber_tasks.experiment.record import Readout, from_dict
+from liber_tasks.experiment.statistics import ARMS
 from liber_tasks.experiment.stored import Experiment, load
-from liber_tasks.experiment.totals import ARMS, Counts, Reader
+from liber_tasks.experiment.totals import Counts, Reader
 from liber_tasks.types import Progress, silent
 
 

@@ -22,7 +22,6 @@ from math import log, sqrt
 import numpy as np
 
 from liber_tasks.errors import InputError
-from liber_tasks.experiment.effect import LogRatio
 from liber_tasks.experiment.statistics import CONFIDENCE
 
 DELTA = 0.25
@@ -73,11 +72,6 @@ def anytime_critical(information: float, planned: float, alpha: float = 1 - CONF
     best = -float(lambertw(-(alpha**2) / np.e, -1).real) - 1  # n rho^2 where the sequence is tightest
     scaled = best * information / planned
     return sqrt((1 + 1 / scaled) * (log(1 + scaled) - 2 * log(alpha)))
-
-
-def bands(effects: Sequence[LogRatio], critical: Sequence[float]) -> list[tuple[float, float]]:
-    """Low and high end of the relative lift at each look, from the critical values of these looks."""
-    return [effect.interval(float(value)) for effect, value in zip(effects, critical, strict=True)]
 
 
 def _crossing(critical: np.ndarray, times: np.ndarray) -> float:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 CONFIDENCE = 0.95
 POWER = 0.8
 SRM_THRESHOLD = 0.001
+CAPPED_SHARE = 0.001  # of the users, beyond the cap: the 99.9th percentile
 ARMS = ("control", "treatment")
 
 

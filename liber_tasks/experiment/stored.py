@@ -62,7 +62,7 @@ def load(connection: Connection, name: str) -> Experiment:
 
 def every(connection: Connection) -> list[Experiment]:
     """All experiments, the last to start first."""
-    return [_experiment(row) for row in connection.execute(query("experiment/experiments")).mappings()]
+    return [_experiment(row) for row in connection.execute(query("experiment/experiment"), {"name": None}).mappings()]
 
 
 def _experiment(row: Any) -> Experiment:

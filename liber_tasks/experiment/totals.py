@@ -17,12 +17,11 @@ from sqlalchemy import Connection
 from liber_tasks.db import query
 from liber_tasks.experiment.moments import Moments, of_columns, of_row, total
 from liber_tasks.experiment.plan import Metric
+from liber_tasks.experiment.statistics import ARMS, CAPPED_SHARE
 
-CAPPED_SHARE = 0.001  # of the users, beyond the cap: the 99.9th percentile
 SAMPLED = 10_000  # users that the guess of the caps, and the distributions, are made from
 CAPPED = ("play_count", "play_seconds", "pre_play_count", "pre_play_seconds")
 SMALLEST = float(np.finfo(float).tiny)
-ARMS = ("control", "treatment")
 
 Segment = tuple[str, ...]
 Cells = dict[tuple[str, Segment], Moments]  # by arm and segment values

@@ -9,7 +9,7 @@ from scipy.stats import multivariate_normal, norm
 from liber_tasks.errors import InputError
 from liber_tasks.experiment.effect import LogRatio, log_ratio
 from liber_tasks.experiment.record import Estimate
-from liber_tasks.experiment.sequential import anytime_critical, bands, planned_critical
+from liber_tasks.experiment.sequential import anytime_critical, planned_critical
 from liber_tasks.experiment.statistics import METRICS, raw_and_adjusted
 from tests.experiment.arrays import arms, delta_interval, week
 
@@ -89,7 +89,7 @@ def test_a_band_is_the_delta_methods_and_at_the_usual_critical_value_the_interva
     value, se = delta_interval(columns["play_count"], treated)
     assert effect.value == pytest.approx(value, abs=1e-12)
     assert effect.se == pytest.approx(se, rel=0.005)
-    (fixed, wide) = bands([effect, effect], [norm.ppf(0.975), 2.5])
+    (fixed, wide) = (effect.interval(critical) for critical in (norm.ppf(0.975), 2.5))
     assert fixed == pytest.approx((estimate.lift_low, estimate.lift_high), abs=1e-12)
     assert wide[0] < fixed[0] < fixed[1] < wide[1]
     assert wide == pytest.approx((np.exp(value - 2.5 * se) - 1, np.exp(value + 2.5 * se) - 1), abs=0.02 * 1.96 * se)

@@ -1,4 +1,4 @@
--- Simulate, metrics, readout, life cycle: one experiment.
+-- Simulate, metrics, readout, life cycle: one experiment, or all (:name null), the last to start first.
 SELECT
     experiment_key,
     name,
@@ -18,4 +18,5 @@ SELECT
     stopped_at,
     archived_at
 FROM liber.experiment
-WHERE name = :name;
+WHERE cast(:name AS text) IS NULL OR name = :name
+ORDER BY starts_at DESC, name ASC;
