@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from liber_tasks.config import Settings
 from liber_tasks.db import connect, query
+from liber_tasks.experiment.record import Estimate, from_dict
 from liber_tasks.local.environment import EMBEDDED_MODEL
 from liber_tasks.local.show import console
 
@@ -24,7 +25,7 @@ def show_report(settings: Settings, before: dict[str, int], experiment: str) -> 
     _show_counts(counts(engine), before)
     _show_examples(engine, settings)
     _show_training(settings)
-    _show_readout(engine, experiment)
+    show_readout(engine, experiment)
 
 
 def _show_counts(now: dict[str, int], before: dict[str, int]) -> None:
@@ -86,19 +87,20 @@ def _show_training(settings: Settings) -> None:
                   f"(models:/{name}@champion), {says}.")  # fmt: skip
 
 
-def _show_readout(engine: Engine, experiment: str) -> None:
+def show_readout(engine: Engine, experiment: str) -> None:
+    """Print the lifts of a stored readout beside those that were planted."""
     with engine.connect() as connection:
-        result = connection.execute(query("demo/readout"), {"experiment": experiment}).scalar_one()
-    users = result["users"]
-    table = Table(title=f"\nA/B readout of {experiment}: {'SIMULATED, ' if result['simulated'] else ''}"
+        record = from_dict(connection.execute(query("demo/readout"), {"experiment": experiment}).scalar_one())
+    users = record.users
+    table = Table(title=f"\nA/B readout of {experiment}: {'SIMULATED, ' if record.simulated else ''}"
                   f"{users['control']:,} control and {users['treatment']:,} treated users, 95 % intervals",
                   title_justify="left", box=None)  # fmt: skip
     for column in ("metric", "planted", "raw lift", "lift with CUPED"):
         table.add_column(column)
-    for name, metric in result["metrics"].items():
-        planted = (result["planted"] or {}).get(name)
+    for name, metric in record.metrics.items():
+        planted = (record.planted or {}).get(name)
         table.add_row(name.replace("_", " "), "" if planted is None else f"{planted:+.2%}",
-                      _lift(metric["raw"]), _lift(metric["cuped"]))  # fmt: skip
+                      _lift(metric.raw), _lift(metric.cuped))  # fmt: skip
     console.print(table)
 
 
@@ -113,7 +115,7 @@ def _difference(difference: dict[str, Any]) -> str:
     )
 
 
-def _lift(estimate: dict[str, Any]) -> str:
-    if estimate["lift"] is None:
-        return str(estimate["reason"])
-    return f"{estimate['lift']:+.2%} [{estimate['lift_low']:+.2%}, {estimate['lift_high']:+.2%}]"
+def _lift(estimate: Estimate) -> str:
+    if estimate.lift is None:
+        return str(estimate.reason)
+    return f"{estimate.lift:+.2%} [{estimate.lift_low:+.2%}, {estimate.lift_high:+.2%}]"
