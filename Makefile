@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up down bench lint lock schema browser screenshot clean
+.PHONY: help install demo test up down bench lint lock schema docs browser screenshot clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -56,6 +56,9 @@ lock: install ## Compile requirements.in to requirements.txt
 
 schema: install ## Write sql/schema.sql from the migrations
 	@$(BIN)/python -m liber_tasks.local.schema
+
+docs: install ## Write docs/reference from the code
+	@$(BIN)/python infra/reference.py docs/reference
 
 browser:
 	@infra/check_browser.sh

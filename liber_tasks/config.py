@@ -64,7 +64,9 @@ class Settings(BaseSettings):
     llm_dialect: Literal["auto", "tgi", "vllm", "sglang", "llamacpp", "openai"] = Field(
         "auto", description="what the LLM server is; auto: ask it"
     )
-    mlflow_tracking_uri: str | None = Field(None, validation_alias="MLFLOW_TRACKING_URI")
+    mlflow_tracking_uri: str | None = Field(
+        None, validation_alias="MLFLOW_TRACKING_URI", description="MLflow tracking server and registry"
+    )
 
     # Ingest (behaviour stream)
     movielens: str | None = Field(None, description="GroupLens' ml-100k.zip or folder; empty: the copy on PyPI")
@@ -97,8 +99,8 @@ class Settings(BaseSettings):
     )
     learn_length: int = Field(100, ge=1, description="behaviours a prompt of variant no_partition shows")
     llm_guided: bool = Field(True, description="ask for output by a JSON schema where the server offers it")
-    summary_max_tokens: int = Field(40, ge=1)
-    shift_max_tokens: int = Field(32, ge=1)
+    summary_max_tokens: int = Field(40, ge=1, description="of an interest summary")
+    shift_max_tokens: int = Field(32, ge=1, description="of an interest shift")
     item_max_tokens: int = Field(200, ge=1, description="of what the LLM says about an item")
     knowledge_version: str | None = Field(
         None, description="whose texts are encoded and trained on; empty: the version these settings make"
@@ -129,7 +131,7 @@ class Settings(BaseSettings):
     encoder_dimension: int = Field(64, ge=1, description="length of r_j after PCA")
 
     # Training (paper, section 4.1.3)
-    backbone: str = "din"
+    backbone: str = Field("din", description="CTR backbone: one of ours by name, or package.module:Class")
     train_share: float = Field(0.9, gt=0, lt=1, description="earliest share of behaviours that trains; the rest tests")
     seeds: int = Field(3, ge=1, description="paired seeds a comparison is repeated with")
     model_options: str = Field(
@@ -147,12 +149,12 @@ class Settings(BaseSettings):
     dashboard_open: bool = Field(False, description="other machines may read without a login")
 
     # Local stack: ports on 127.0.0.1
-    port_postgres: int = Field(15432, ge=1, le=65535)
-    port_llm: int = Field(18080, ge=1, le=65535)
-    port_llm_2: int = Field(18081, ge=1, le=65535)
-    port_mlflow: int = Field(15000, ge=1, le=65535)
-    port_airflow: int = Field(18088, ge=1, le=65535)
-    port_dashboard: int = Field(18501, ge=1, le=65535)
+    port_postgres: int = Field(15432, ge=1, le=65535, description="embedded PostgreSQL")
+    port_llm: int = Field(18080, ge=1, le=65535, description="first embedded LLM server")
+    port_llm_2: int = Field(18081, ge=1, le=65535, description="second embedded LLM server")
+    port_mlflow: int = Field(15000, ge=1, le=65535, description="MLflow")
+    port_airflow: int = Field(18088, ge=1, le=65535, description="Airflow's API and pages")
+    port_dashboard: int = Field(18501, ge=1, le=65535, description="dashboard")
     local_gguf: Path | None = Field(None, description="model file of the embedded LLM server; empty: SmolLM2-135M")
 
     def require(self, name: str) -> str:

@@ -1,5 +1,6 @@
 """A real MLflow server for tests."""
 
+import os
 import subprocess
 import sys
 import time
@@ -25,8 +26,9 @@ def mlflow_server(folder: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
                "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}",
                "--artifacts-destination", str(folder / "artifacts")]  # fmt: skip
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # as the local stack: no job runners
     with log.open("wb") as sink:
-        child = subprocess.Popen(command, stdout=sink, stderr=sink, cwd=folder, start_new_session=True)
+        child = subprocess.Popen(command, stdout=sink, stderr=sink, cwd=folder, env=environment, start_new_session=True)
     try:
         _await(url, child, log)
         yield url

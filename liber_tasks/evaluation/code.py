@@ -6,7 +6,7 @@ import importlib.util
 from functools import cache
 from pathlib import Path
 
-from liber_tasks.backbones.by_name import BACKBONES
+from liber_tasks.backbones.by_name import backbone_of
 
 _START = (
     "liber_tasks.fusion.combine",
@@ -21,13 +21,15 @@ _SKIPPED = ("liber_tasks.backbones.by_name",)  # imports every backbone
 @cache
 def code_digest(backbone: str) -> str:
     """sha256 of the modules that make and train a backbone's models, comments and docstrings left out."""
-    waiting, found = [BACKBONES[backbone].__module__, *_START], dict[str, str]()
+    own = backbone_of(backbone).__module__
+    followed = (*_FOLLOWED, f"{own.partition('.')[0]}.") if not own.startswith(_FOLLOWED) else _FOLLOWED
+    waiting, found = [own, *_START], dict[str, str]()
     while waiting:
         name = waiting.pop()
         if name in found or name in _SKIPPED:
             continue
         tree = ast.parse(_source(name))
-        waiting += [imported for imported in _imports(tree) if imported.startswith(_FOLLOWED)]
+        waiting += [imported for imported in _imports(tree) if imported.startswith(followed)]
         found[name] = ast.dump(_bare(tree))
     return hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import Engine
 
-from liber_tasks.backbones.by_name import BACKBONES
+from liber_tasks.backbones.by_name import BACKBONES, backbone_of
 from liber_tasks.config import ROOT, Settings
 from liber_tasks.errors import InputError
 from liber_tasks.evaluation import pages, speed
@@ -186,9 +186,8 @@ def backbones_of(given: Sequence[str], default: Sequence[str]) -> tuple[str, ...
         InputError: there is no such backbone.
     """
     names = tuple(dict.fromkeys(given or default or BACKBONES))
-    unknown = [name for name in names if name not in BACKBONES]
-    if unknown:
-        raise InputError(f"There is no backbone {unknown[0]!r}: choose one of {', '.join(sorted(BACKBONES))}.")
+    for name in names:
+        backbone_of(name)
     return names
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from liber_tasks.backbones.batch import Sizes
-from liber_tasks.backbones.by_name import BACKBONES
+from liber_tasks.backbones.by_name import backbone_of
 from liber_tasks.backbones.vocabulary import AGE_BOUNDS, Vocabulary
 from liber_tasks.errors import InputError
 from liber_tasks.fusion.combine import LiberModel
@@ -75,8 +75,7 @@ def build(config: ModelConfig, vocabulary: Vocabulary) -> LiberModel:
     Raises:
         InputError: the backbone is not known; lists those that are.
     """
-    if config.backbone not in BACKBONES:
-        raise InputError(f"There is no backbone {config.backbone!r}: choose one of {', '.join(sorted(BACKBONES))}.")
+    make: Callable[..., Any] = backbone_of(config.backbone)
     sizes = Sizes(
         user=(
             len(vocabulary.users) + 1,
@@ -88,7 +87,6 @@ def build(config: ModelConfig, vocabulary: Vocabulary) -> LiberModel:
         lustra=len(vocabulary.lustra) + 1,
         genres=len(vocabulary.genres),
     )
-    make: Callable[..., Any] = BACKBONES[config.backbone]
     shape = {"embedding_size": config.embedding_size, "hidden": config.hidden, "dropout": config.dropout}
     bare = make(sizes, **shape)
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from liber_tasks.backbones.batch import Batch
-from liber_tasks.backbones.by_name import BACKBONES
+from liber_tasks.backbones.by_name import backbone_of
 from liber_tasks.fusion.combine import LiberModel
 from liber_tasks.fusion.model import ModelConfig, build
 from liber_tasks.training import checkpoint, processes
@@ -93,7 +93,7 @@ def fit(
     state.resume(processes.shared(keep.read) if keep else None)
     train = processes.wrapped(model)
     rows, held_out = dataset.rows(FIT), dataset.rows(VALIDATION)
-    draws_negatives = getattr(BACKBONES[config.backbone], "reads_negatives", False)
+    draws_negatives = getattr(backbone_of(config.backbone), "reads_negatives", False)
     while len(state.epochs) < options.max_epochs and state.waited < options.patience:
         model.train()
         total, done = 0.0, 0

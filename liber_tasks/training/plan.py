@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from liber_tasks.backbones.by_name import BACKBONES
+from liber_tasks.backbones.by_name import backbone_of
 from liber_tasks.errors import InputError
 from liber_tasks.fusion.model import ModelConfig
 from liber_tasks.fusion.options import BASIC, FUSED, check_options
@@ -40,9 +40,7 @@ class Plan:
     training: Options
 
     def __post_init__(self) -> None:
-        if self.backbone not in BACKBONES:
-            known = ", ".join(sorted(BACKBONES))
-            raise InputError(f"There is no backbone {self.backbone!r}: choose one of {known}.")
+        backbone_of(self.backbone)
         if not self.memory or set(self.memory) - set(BOTH) or len(set(self.memory)) < len(self.memory):
             raise InputError(f"The memory variants are {list(self.memory)}: give 'none', 'liber' or both, each once.")
         if self.seeds < 1:

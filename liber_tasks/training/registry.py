@@ -4,6 +4,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from mlflow.types.schema import AnyType, Array, ColSpec, DataType, Schema
 from safetensors.torch import save_file
 
 from liber_tasks import config
+from liber_tasks.backbones.by_name import backbone_of
 from liber_tasks.config import Settings
 from liber_tasks.db import connect
 from liber_tasks.errors import LiberError
@@ -78,7 +80,7 @@ def register(
             name=name,
             python_model=str(PACKAGE / "serving" / "pyfunc.py"),
             artifacts={"model": str(saved)},
-            code_paths=[str(path) for path in _carry(Path(folder) / "code")],
+            code_paths=[str(path) for path in _carry(Path(folder) / "code", fitted.config.backbone)],
             signature=signature(),
             input_example=example(dataset.vocabulary, fitted.config),
             pip_requirements=_pinned(requirements),
@@ -170,17 +172,25 @@ def save(folder: Path, fitted: Fitted, dataset: Dataset) -> Path:
     return folder
 
 
-def _carry(folder: Path) -> list[Path]:
-    """The part of this repository that the model runs, laid out likewise: a package `liber_tasks` and `sql`."""
+def _carry(folder: Path, backbone: str) -> list[Path]:
+    """The part of this repository that the model runs, laid out likewise: a package `liber_tasks` and `sql`.
+
+    Of a backbone from elsewhere its package, or the one file it is.
+    """
     sources = [(PACKAGE / part, folder / "liber_tasks" / part) for part in CARRIED]
     sources.append((config.ROOT / "sql" / QUERIES, folder / "sql" / QUERIES))
+    package = backbone_of(backbone).__module__.partition(".")[0]
+    if package != PACKAGE.name:
+        file = Path(import_module(package).__file__ or "")
+        source = file.parent if file.name == "__init__.py" else file
+        sources.append((source, folder / source.name))
     for source, target in sources:
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, target)
-    return [folder / "liber_tasks", folder / "sql"]
+    return sorted(folder.iterdir())
 
 
 def signature() -> ModelSignature:
