@@ -1,4 +1,4 @@
--- Items that are new or changed since the last announcement by another run: by whichever run and try, one that failed later included.
+-- Items that are new or changed since another run last announced: those of a run that failed before it came to it too.
 SELECT count(*)
 FROM liber.item
 WHERE updated_at >= coalesce(

@@ -1,4 +1,4 @@
--- Partitions sealed since the last announcement by another run: by whichever run and try, one that failed later included.
+-- Partitions sealed since another run last announced: those of a run that failed before it came to it too.
 SELECT count(*)
 FROM liber.behavior_partition
 WHERE created_at >= coalesce(

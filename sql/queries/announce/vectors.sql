@@ -1,4 +1,4 @@
--- Vectors stored since the last announcement by another run: by whichever run and try, one that failed later included.
+-- Vectors stored since another run last announced: those of a run that failed before it came to it too.
 SELECT count(*)
 FROM liber.interest_vector
 WHERE created_at >= coalesce(
