@@ -16,7 +16,20 @@ import pytest
 
 from liber_tasks.local import stack as local_stack
 from tests.drills.content import vectors
-from tests.drills.journey import CALLS, INGEST, LEARN, PARTITIONS, USERS, Done, Holding, Journey, files, same, until
+from tests.drills.journey import (
+    CALLS,
+    INGEST,
+    LEARN,
+    PARTITIONS,
+    SECONDS,
+    USERS,
+    Done,
+    Holding,
+    Journey,
+    files,
+    same,
+    until,
+)
 from tests.e2e.learning import IN_FLIGHT, World, world
 
 pytestmark = pytest.mark.timeout(3600)
@@ -121,7 +134,7 @@ def test_two_schedulers_start_no_task_twice(
         assert second.poll() is None
     finally:
         second.terminate()
-        second.wait(60)
+        second.wait(SECONDS)
     agrees(there, done, undisturbed)
     assert set(done.asked.values()) == {1}
     assert {number for numbers in done.tries.values() for number in numbers} == {1}
