@@ -67,7 +67,7 @@ def test_a_disk_that_is_full_while_the_model_is_stored_or_the_report_leaves_one_
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # not minutes
     server.largest_file(ROOM)
-    with pytest.raises(ServiceUnavailable, match="MLflow .*the server and its disk, then run the command again"):
+    with pytest.raises(ServiceUnavailable, match=r"MLflow .*the server and its disk, then run the command again"):
         compare(engine, tracked, tmp_path)
     client = tracking.connect(tracked)
     assert client.search_model_versions(f"name = '{tracked.model_name}'") == []
