@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from liber_tasks.behavior.erase import erase, readmit
+from liber_tasks.behavior.erase import erase, remove
 from liber_tasks.behavior.refuse import clear
 from liber_tasks.db import database_errors, query
 from liber_tasks.errors import InputError
@@ -91,8 +91,7 @@ def apply(engine: Engine, erasures: Erasures, progress: Progress = silent) -> li
             )
         ended = _found(connection, "erase/found_ended", wanted)
     for user_id in ended:
-        erase(engine, user_id)
-        readmit(engine, user_id)
+        remove(engine, user_id)
     with database_errors(), engine.begin() as connection:
         connection.execute(query("erase/lock"))
         connection.execute(query("erase/take_ended"), wanted)

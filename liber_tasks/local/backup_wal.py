@@ -33,14 +33,16 @@ def archiving(backups: Path | None) -> tuple[str, ...]:
     """Settings of a server that archives into the folder; none without a folder.
 
     A segment that is there already must have the same content: a repeated call succeeds, another server's fails, and
-    nothing is ever overwritten. It gets its name once it is whole and on disk.
+    nothing is ever overwritten. It gets its name once it is whole and on disk. The part of a segment that a timeline
+    ends with (`.partial`) is of no use and would differ between two restores.
     """
     if backups is None:
         return ()
     folder = _word(backups.resolve() / "wal")
+    archive = f'gzip -1nc %p > "$f.$$" && sync "$f.$$" && mv -n "$f.$$" "$f" && sync {folder}'
     command = (
-        f'f={folder}/%f.gz; [ -e "$f" ] || {{ gzip -1nc %p > "$f.$$" && sync "$f.$$" && mv -n "$f.$$" "$f"'
-        f' && sync {folder}; }} && gzip -dc "$f" | cmp -s - %p'
+        f'case %f in *.partial) exit 0 ;; esac; f={folder}/%f.gz; [ -e "$f" ] || {{ {archive}; }}'
+        ' && gzip -dc "$f" | cmp -s - %p'
     )
     return ("archive_mode=on", f"archive_timeout={ARCHIVE_SECONDS}", f"archive_command={command}")
 

@@ -179,7 +179,7 @@ def stop(child: subprocess.Popen[bytes]) -> None:
     """Fast shutdown: open transactions are rolled back, nothing committed is lost."""
     if child.poll() is None:
         child.send_signal(signal.SIGINT)
-        child.wait(60)
+        child.wait(300)
 
 
 def serve(cluster: Cluster, roles: dict[str, str], databases: dict[str, str]) -> int:

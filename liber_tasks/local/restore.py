@@ -146,13 +146,14 @@ def _liber(stack: Stack, cluster: postgres.Cluster) -> str:
 
 def _forget(stack: Stack, cluster: postgres.Cluster, users: list[str]) -> int | None:
     """MLflow's traces of users: in its database, where no server of your own keeps them."""
-    store = cluster.url("mlflow", "mlflow", stack.secrets["mlflow"])
-    with db.database_errors(), db.engine(store).connect() as connection:
-        used = connection.execute(db.query("backup/has_traces")).scalar_one()
-    uri = stack.settings.mlflow_tracking_uri or store.replace("postgresql:", "postgresql+psycopg2:")
-    if not users or (uri != stack.settings.mlflow_tracking_uri and not used):
-        return 0
-    return forget_traces(stack.settings.model_copy(update={"mlflow_tracking_uri": uri}), users)
+    uri = stack.settings.mlflow_tracking_uri
+    if users and uri is None:
+        store = cluster.url("mlflow", "mlflow", stack.secrets["mlflow"])
+        with db.database_errors(), db.engine(store).connect() as connection:
+            if not connection.execute(db.query("backup/has_traces")).scalar_one():
+                return 0  # MLflow was never started
+        uri = store.replace("postgresql:", "postgresql+psycopg2:")
+    return forget_traces(stack.settings.model_copy(update={"mlflow_tracking_uri": uri}), users) if users else 0
 
 
 def _swap(stack: Stack, cluster: postgres.Cluster, made: Backup) -> Path | None:

@@ -1,16 +1,12 @@
 """The rehearsal of a disaster: what a restored stack holds, who does not come back, and that work goes on."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from liber_tasks import db
 from liber_tasks.behavior.erase import erase, readmit
-from liber_tasks.errors import InputError
 from liber_tasks.local.backup import backup
 from liber_tasks.local.backup_store import Store
 from liber_tasks.local.environment import Stack
@@ -19,6 +15,7 @@ from tests.backup.world import day, digests, lose, now, running, stack_in
 from tests.behavior import state
 from tests.behavior.erasing import places
 
+pytestmark = pytest.mark.timeout(3000)  # servers are stopped and started, on whatever machine
 USERS = ("ann", "ben", "cem", "dot")
 GONE = "SELECT user_id FROM liber.user_profile ORDER BY 1"
 
@@ -34,7 +31,7 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     """Three days and a backup within; the second is restored, the third is loaded again, then the disk breaks.
 
     ann and a visitor who only ever sent bad rows are erased on day three, cem is erased and re-admitted.
@@ -76,7 +73,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     story.said["day 3"] = restore(stack, story.moments["day 3"])
     with running(stack) as engine:
         story.held["old timeline"] = state.everything(engine)
-    yield story
+    return story
 
 
 def without(held: dict[str, list[Any]], *users: str) -> dict[str, list[Any]]:
