@@ -14,7 +14,8 @@ liber_reader sees neither. Whoever can read both, the owner or the holder of a b
 guesses was erased: refusing needs just that.
 
 Deleted rows are dead tuples until VACUUM and lie in the write-ahead log, in replicas and in backups until these are
-recycled; what a backup brings back is erased again (`erase_again`). Files and topics that were read from are not touched, nor are server logs.
+recycled; what a backup brings back is erased again (`erase_again`). Files and topics that were read from are not
+touched, nor are server logs.
 """
 
 import json

@@ -74,7 +74,7 @@ def restore(stack: Stack, to: datetime | None = None, progress: Progress = silen
                 erasures = erase_again.read(db.engine(_liber(stack, last)))
         with _recovered(stack, store, chosen, old, _until(to, store), progress) as cluster:
             users = erase_again.apply(db.engine(_liber(stack, cluster)), erasures, progress)
-            traces = _forget(stack, cluster, users)
+            traces = forget_in(stack, cluster, users)
             made = copy(stack, cluster, store, progress)
         if not (stack.var / "mlflow").exists():
             copy_files(newest.folder / "mlflow", stack.var / "mlflow", progress=progress)
@@ -144,8 +144,12 @@ def _liber(stack: Stack, cluster: postgres.Cluster) -> str:
     return cluster.url("liber", "liber", stack.secrets["liber"])
 
 
-def _forget(stack: Stack, cluster: postgres.Cluster, users: list[str]) -> int | None:
-    """MLflow's traces of users: in its database, where no server of your own keeps them."""
+def forget_in(stack: Stack, cluster: postgres.Cluster, users: list[str]) -> int | None:
+    """Delete users' traces in MLflow's database on a cluster, where no server of your own keeps them.
+
+    Returns:
+        How many; None: nobody could look.
+    """
     uri = stack.settings.mlflow_tracking_uri
     if users and uri is None:
         store = cluster.url("mlflow", "mlflow", stack.secrets["mlflow"])

@@ -18,16 +18,19 @@ from sqlalchemy import Engine
 from liber_tasks import db
 from liber_tasks.config import ROOT
 from liber_tasks.errors import InputError, LiberError, ServiceUnavailable
+from liber_tasks.interest.trace_format import Traced
+from liber_tasks.interest.traces import _Sender as Sender
 from liber_tasks.local import backup_wal
 from liber_tasks.local.backup import backup
 from liber_tasks.local.backup_store import PARTIAL, RECORD, Backup, Store
 from liber_tasks.local.backup_verify import verify
 from liber_tasks.local.environment import Stack
-from liber_tasks.local.restore import restore
+from liber_tasks.local.restore import forget_in, restore
 from tests.backup.world import archived, running, stack_in
 from tests.behavior import state
 
 pytestmark = pytest.mark.timeout(3000)  # servers are stopped and started, on whatever machine
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 KILLED = """
 import sys
 from pathlib import Path
@@ -145,6 +148,15 @@ def test_a_server_that_does_not_archive_is_not_backed_up(stack: Stack, live: Eng
         backup(Stack(stack.var, stack.settings.model_copy(update={"port_postgres": 1})))
 
 
+def test_traces_leave_mlflows_database_though_no_mlflow_runs(stack: Stack, live: Engine) -> None:
+    assert forget_in(stack, stack.cluster, ["ann"]) == 0, "MLflow was never started"
+    uri = stack.cluster.url("mlflow", "mlflow", stack.secrets["mlflow"]).replace("postgresql:", "postgresql+psycopg2:")
+    calls = [Traced(user, user, 1, "summary", "prompt", "answer", "m", "tgi", 1, 1, 0.1, NOON, None)
+             for user in ("ann", "ann", "ben")]  # fmt: skip
+    Sender(uri).send(calls, {})
+    assert [forget_in(stack, stack.cluster, [user]) for user in ("ann", "ann", "ben")] == [2, 0, 1]
+
+
 def test_a_segment_is_archived_once_whole_and_never_overwritten(stack: Stack, store: Store, tmp_path: Path) -> None:
     segment = tmp_path / "0000000900000000000000AA"
     segment.write_bytes(b"log" * 1000)
@@ -189,9 +201,6 @@ def empty(tmp_path: Path) -> tuple[Stack, Store]:
     stack = stack_in(tmp_path)
     backup_wal.prepare(stack.settings.backups)
     return stack, Store.of(stack)
-
-
-NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 def test_the_youngest_backup_before_the_moment_is_taken(empty: tuple[Stack, Store]) -> None:
