@@ -275,6 +275,7 @@ def test_who_reads_and_writes_meanwhile_sees_no_error_and_loses_nothing(empty: S
     assert state.rows(db.engine(url), "SELECT count(*) FROM liber.user_profile") == [(written,)]
 
 
+@pytest.mark.timeout(1800)
 def test_the_oldest_database_learns_and_encodes_after_the_upgrade(
     empty: Start, settings: Settings, migrations: Path
 ) -> None:
