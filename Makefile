@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up down bench lint lock schema docs browser screenshot clean
+.PHONY: help install demo test up down backup restore bench lint lock schema docs browser screenshot clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -35,6 +35,12 @@ up: install ## Start the local stack and leave it running
 
 down: install ## Stop the local stack
 	@$(BIN)/python -m liber_tasks.local down
+
+backup: install ## Back up the running local stack into LIBER_BACKUPS
+	@$(BIN)/python -m liber_tasks.local backup
+
+restore: install ## The stopped local stack as it was: make restore TO=2026-01-31T12:00:00Z
+	@$(BIN)/python -m liber_tasks.local restore $(if $(TO),--to $(TO))
 
 test: install browser lint ## The whole test suite
 	@$(BIN)/python -m pytest

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from liber_tasks import cli_learn, cli_model, cli_readout, cli_train, cli_vectors, db, learning
 from liber_tasks.cli_efficiency import efficiency
+from liber_tasks.cli_erasures import erasures
 from liber_tasks.cli_evaluate import evaluate
 from liber_tasks.cli_experiment import experiment
 from liber_tasks.cli_explain import explain
@@ -170,6 +171,7 @@ app.command()(cli_learn.cost)
 app.command()(efficiency)
 app.add_typer(knowledge, name="knowledge")
 app.add_typer(experiment, name="experiment")
+app.add_typer(erasures, name="erasures")
 
 
 @app.command()

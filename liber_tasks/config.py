@@ -155,6 +155,10 @@ class Settings(BaseSettings):
     port_mlflow: int = Field(15000, ge=1, le=65535, description="MLflow")
     port_airflow: int = Field(18088, ge=1, le=65535, description="Airflow's API and pages")
     port_dashboard: int = Field(18501, ge=1, le=65535, description="dashboard")
+    backups: Path | None = Field(
+        None, description="folder of the local stack's backups and write-ahead log, best on another disk; empty: none"
+    )
+    backups_keep: int = Field(7, ge=1, description="newest backups that are kept; older ones go with each new one")
     local_gguf: Path | None = Field(None, description="model file of the embedded LLM server; empty: SmolLM2-135M")
 
     def require(self, name: str) -> str:

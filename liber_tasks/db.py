@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import psycopg2
-from sqlalchemy import Engine, TextClause, create_engine, make_url, text
+from sqlalchemy import Connection, Engine, TextClause, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
@@ -109,7 +109,7 @@ def init_db(url: str) -> list[str]:
 
     Raises:
         ServiceUnavailable: the server cannot be reached.
-        LiberError: a migration failed; the database is as it was before that migration.
+        LiberError: a migration failed, and the database is as it was before it; or the schema is of a newer release.
     """
     applied = migrate(url)
     with database_errors(), engine(url).begin() as connection:
@@ -125,8 +125,8 @@ def migrate(url: str) -> list[str]:
     dbmate = Path(sys.executable).with_name("dbmate")
     # dbmate keeps its table in the first schema of the path; a role named like our schema would change it midway
     plain = make_url(url).set(drivername="postgres").update_query_dict({"search_path": "public"})
-    with database_errors(), engine(url).connect():
-        pass  # a clear message before dbmate's own
+    with database_errors(), engine(url).connect() as connection:  # a clear message before dbmate's own
+        _refuse_newer(connection)
     done = subprocess.run(
         [dbmate, "--migrations-dir", SQL / "migrations", "--no-dump-schema", "--migration-lock", "migrate"],
         env={**os.environ, "DATABASE_URL": plain.render_as_string(hide_password=False)},
@@ -135,5 +135,27 @@ def migrate(url: str) -> list[str]:
         check=False,
     )
     if done.returncode:
-        raise LiberError(f"A migration failed and was rolled back: {done.stderr.strip() or done.stdout.strip()}")
+        said = done.stderr.strip() or done.stdout.strip()
+        if "lock timeout" in said:
+            raise LiberError(
+                "A migration was rolled back, because a transaction of another program held a table for too long: "
+                "the database is as it was before it. Run `liber init-db` again when loads and training pause."
+            )
+        raise LiberError(
+            f"A migration failed and was rolled back: {said}. The database is as it was before it: when the cause is "
+            "gone, run `liber init-db` again; until then use the release before."
+        )
     return re.findall(r"Applied: (\S+)", done.stdout)
+
+
+def _refuse_newer(connection: Connection) -> None:
+    """Raise LiberError if a migration was applied that this release does not have."""
+    if not connection.execute(query("schema/has_migrations")).scalar_one():
+        return
+    ours = {file.name.partition("_")[0] for file in (SQL / "migrations").glob("*.sql")}
+    newer = sorted(set(connection.execute(query("schema/migrations")).scalars()) - ours)
+    if newer:
+        raise LiberError(
+            f"The database is of a newer release than this one, which lacks its migration {newer[-1]}: install that "
+            "release, or restore a backup from before the upgrade."
+        )

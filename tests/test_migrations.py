@@ -5,16 +5,19 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import psycopg2
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from liber_tasks import db
 from liber_tasks.behavior.ingest import ingest
 from liber_tasks.config import Settings
+from liber_tasks.encoder.store import encode
 from liber_tasks.errors import LiberError
+from liber_tasks.interest.learn import learn
 from liber_tasks.local import schema
 from liber_tasks.local.postgres import Cluster
 from liber_tasks.partition.rules import PartitionRule
@@ -22,6 +25,7 @@ from liber_tasks.partition.stream import seal
 from tests import migration_rows
 from tests.behavior import state
 from tests.behavior.files import behavior, write_jsonl
+from tests.interest.faults import GOOD, faulty
 
 MIGRATIONS = sorted((db.SQL / "migrations").glob("*.sql"))
 FIRST_RELEASE = 3
@@ -216,3 +220,79 @@ def test_a_migration_that_fails_half_way_leaves_the_version_before_it(empty: Sta
     broken.write_text(broken.read_text().replace("1 / 0", "1"))
     assert db.init_db(url) == [broken.name]
     assert state.rows(db.engine(url), "SELECT FROM liber.half") == []
+
+
+def test_a_migration_that_waits_for_a_long_transaction_says_so_and_is_applied_afterwards(
+    empty: Start, migrations: Path
+) -> None:
+    url = empty()
+    add(migrations, *MIGRATIONS)
+    db.init_db(url)
+    waiting = migrations / "29991231000001_waiting.sql"
+    waiting.write_text(
+        "-- migrate:up\nSET LOCAL lock_timeout = '100ms';\n"
+        "ALTER TABLE liber.user_stream ADD COLUMN held text;\n-- migrate:down\n"
+    )
+    with db.engine(url).begin() as load:
+        load.execute(text("SELECT FROM liber.user_stream"))
+        with pytest.raises(LiberError, match=r"held a table for too long.*again when loads and training pause"):
+            db.init_db(url)
+    assert db.init_db(url) == [waiting.name]
+
+
+def test_a_database_of_a_newer_release_is_refused_and_left_alone(empty: Start, migrations: Path) -> None:
+    url = empty()
+    add(migrations, *MIGRATIONS)
+    db.migrate(url)
+    (migrations / MIGRATIONS[-1].name).unlink()
+    number = MIGRATIONS[-1].name.partition("_")[0]
+    with pytest.raises(LiberError, match=rf"newer release than this one, which lacks its migration {number}"):
+        db.init_db(url)
+    assert schema.dump(url) == schema.FILE.read_text(encoding="utf-8")
+
+
+def test_who_reads_and_writes_meanwhile_sees_no_error_and_loses_nothing(empty: Start, migrations: Path) -> None:
+    url = empty()
+    add(migrations, *MIGRATIONS[:FIRST_RELEASE])
+    db.migrate(url)
+    add(migrations, *MIGRATIONS[FIRST_RELEASE:])
+    done = Event()
+
+    def work(worker: int) -> int:
+        engine, written = db.engine(url), 0
+        while not done.is_set() or not written:
+            with engine.begin() as connection:
+                connection.execute(text("INSERT INTO liber.user_profile (user_id, attributes) VALUES (:id, '{}')"),
+                                   {"id": f"{worker}/{written}"})  # fmt: skip
+                connection.execute(text("SELECT count(*) FROM liber.behavior"))
+            written += 1
+        return written
+
+    with ThreadPoolExecutor(2) as pool:
+        workers = [pool.submit(work, worker) for worker in range(2)]
+        try:
+            db.init_db(url)
+        finally:
+            done.set()
+        written = sum(worker.result() for worker in workers)
+    assert state.rows(db.engine(url), "SELECT count(*) FROM liber.user_profile") == [(written,)]
+
+
+@pytest.mark.timeout(1800)
+def test_the_oldest_database_learns_and_encodes_after_the_upgrade(
+    empty: Start, settings: Settings, migrations: Path
+) -> None:
+    url = empty()
+    add(migrations, *MIGRATIONS[:FIRST_RELEASE])
+    db.migrate(url)
+    script(url, migration_rows.V3)
+    add(migrations, *MIGRATIONS[FIRST_RELEASE:])
+    db.init_db(url)
+    engine = db.engine(url)
+    seal(engine, PartitionRule(5), END)  # u1's cache of 5
+    with faulty(lambda *_: GOOD) as llm:
+        settings = settings.model_copy(update={"llm_url": llm.url, "encoder_dimension": 2})
+        learn(engine, settings)
+    encode(engine, settings)
+    found = state.rows(engine, "SELECT partition_no, count(*) FROM liber.interest_vector GROUP BY 1 ORDER BY 1")
+    assert found == [(1, 2), (2, 1)]  # the old vector stays beside the new ones

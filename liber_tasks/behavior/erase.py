@@ -14,7 +14,8 @@ liber_reader sees neither. Whoever can read both, the owner or the holder of a b
 guesses was erased: refusing needs just that.
 
 Deleted rows are dead tuples until VACUUM and lie in the write-ahead log, in replicas and in backups until these are
-recycled. Files and topics that were read from are not touched, nor are server logs.
+recycled; what a backup brings back is erased again (`erase_again`). Files and topics that were read from are not
+touched, nor are server logs.
 """
 
 import json
@@ -87,6 +88,24 @@ def erase(engine: Engine, user_id: str, *, progress: Progress = silent) -> Erasu
         erased_at, recorded = _record(connection, user_id, removed)
     progress(5, 5, "erase")
     return ErasureReport(user_id, erased_at, recorded, removed)
+
+
+def remove(engine: Engine, user_id: str) -> Mapping[str, int]:
+    """Remove a user in one transaction without a record: what comes of this user from now on is accepted.
+
+    Args:
+        engine: LIBER database, as the owner of the schema.
+        user_id: external id.
+
+    Returns:
+        Rows removed from each table that had any.
+
+    Raises:
+        ServiceUnavailable: the database cannot be reached; nothing was changed.
+    """
+    with database_errors(), engine.begin() as connection:
+        connection.execute(query("erase/lock"))
+        return _remove(connection, user_id, silent)
 
 
 def readmit(engine: Engine, user_id: str) -> ReadmissionReport:

@@ -27,11 +27,11 @@ def refuse(connection: Connection, kind: str, file_id: int, first_rejected: int 
     if not connection.execute(query("behavior/refuse_any")).scalar_one_or_none():
         return
     if first_rejected is not None:
-        _clear(connection, file_id, first_rejected)
+        clear(connection, file_id, first_rejected)
     connection.execute(query(f"behavior/refuse_{kind}"))
 
 
-def _clear(connection: Connection, file_id: int, from_line: int) -> None:
+def clear(connection: Connection, file_id: int, from_line: int) -> None:
     """Rejected rows that may be of an erased user lose their raw text; line and reason stay."""
     while True:
         wanted = {"file_id": file_id, "from_line": from_line, "most": RAWS_READ}

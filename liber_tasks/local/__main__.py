@@ -1,4 +1,9 @@
-"""`python -m liber_tasks.local up | down | demo | url SERVICE | process NAME`: what the Makefile calls."""
+"""`python -m liber_tasks.local COMMAND`: what the Makefile calls.
+
+up | down | demo | url SERVICE | process NAME
+backup [--keep N]     the cluster, MLflow's files and the secrets, into LIBER_BACKUPS; the stack goes on
+restore [--to TIME]   the stopped stack as it was at a moment; without one, all that was archived
+"""
 
 import sys
 
@@ -31,6 +36,14 @@ def main(arguments: list[str]) -> int:
                 from liber_tasks.local.demo import demo
 
                 demo(stack)
+            case ["backup"] | ["backup", "--keep", _]:
+                from liber_tasks.local.show import make_backup
+
+                make_backup(stack, arguments[2:])
+            case ["restore"] | ["restore", "--to", _]:
+                from liber_tasks.local.show import bring_back
+
+                bring_back(stack, arguments[2:])
             case _:
                 print(__doc__, file=sys.stderr)
                 return 2

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from liber_tasks.config import ROOT, Settings
+from liber_tasks.local.backup_wal import archiving
 from liber_tasks.local.postgres import Cluster
 
 MARKER = "LIBER_STACK"  # every process of a stack carries it, so that leftovers of a killed one can be found
@@ -64,7 +65,8 @@ class Stack:
     @cached_property
     def cluster(self) -> Cluster:
         """The embedded PostgreSQL."""
-        return Cluster(self.var / "postgres", self.ports["postgres"], self.secrets["postgres"])
+        return Cluster(self.var / "postgres", self.ports["postgres"], self.secrets["postgres"],
+                       archiving(self.settings.backups))  # fmt: skip
 
     def database_url(self, role: str, database: str | None = None) -> str:
         """URL of `database` (default: the role's own) for `role`."""

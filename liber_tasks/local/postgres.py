@@ -40,9 +40,17 @@ class Cluster:
         """URL that PostgreSQL drivers in Python and Go both accept."""
         return f"postgresql://{role}:{password or self.password}@127.0.0.1:{self.port}/{database}?sslmode=disable"
 
+    @property
+    def restored(self) -> Path:
+        """Where a restored data folder lies, whole, until it takes the place of `data`."""
+        return self.data.with_name(self.data.name + ".restored")
+
     def prepare(self) -> None:
         """Create the data folder unless it is there. Half-made ones (a crash during initdb) are made anew."""
         if (self.data / "PG_VERSION").exists():
+            return
+        if self.restored.exists():  # a restore was killed between its last two steps
+            self.restored.rename(self.data)
             return
         self.data.parent.mkdir(parents=True, exist_ok=True)
         half_made = self.data.with_name(self.data.name + ".new")
@@ -51,14 +59,10 @@ class Cluster:
         with tempfile.NamedTemporaryFile("w", prefix="liber-pg-") as secret:
             secret.write(self.password)
             secret.flush()
-            if os.geteuid() == 0:
-                entry = _system_user()
-                for path in (half_made, secret.name):
-                    os.chown(path, entry.pw_uid, entry.pw_gid)
-                for path in (half_made, BIN):
-                    _let_pass(path.resolve())
-            _run("initdb", "--username=postgres", "--auth=scram-sha-256", f"--pwfile={secret.name}", "--encoding=UTF8",
-                 "--locale=C.UTF-8", "-D", str(half_made))  # fmt: skip
+            for path in (half_made, Path(secret.name)):
+                hand_over(path)
+            run("initdb", "--username=postgres", "--auth=scram-sha-256", f"--pwfile={secret.name}", "--encoding=UTF8",
+                 "--locale=C.UTF-8", "-D", str(half_made), **as_system_user())  # fmt: skip
         half_made.rename(self.data)
 
     def command(self) -> list[str]:
@@ -69,16 +73,23 @@ class Cluster:
         flags = [part for setting in settings for part in ("-c", setting)]
         return [str(BIN / "postgres"), "-D", str(self.data), "-p", str(self.port), *flags]
 
-    def spawn(self) -> subprocess.Popen[bytes]:
+    @property
+    def log(self) -> Path:
+        """What a spawned server prints."""
+        return self.data.with_name(self.data.name + ".log")
+
+    def spawn(self, seconds: float = 60) -> subprocess.Popen[bytes]:
         """Start the server as a child and wait until it answers.
 
+        Args:
+            seconds: how long at most; one that replays much of its log answers late.
+
         Raises:
-            ServiceUnavailable: it ended or did not answer within a minute; carries its last log line.
+            ServiceUnavailable: it ended or did not answer in time; carries its last log line.
         """
-        log = self.data.with_name(self.data.name + ".log")
-        with log.open("ab") as sink:
-            child = subprocess.Popen(self.command(), stdout=sink, stderr=sink, **_as_system_user())
-        deadline = time.monotonic() + 60
+        with self.log.open("ab") as sink:
+            child = subprocess.Popen(self.command(), stdout=sink, stderr=sink, **as_system_user())
+        deadline = time.monotonic() + seconds
         while child.poll() is None and time.monotonic() < deadline:
             try:
                 psycopg2.connect(self.url("postgres"), connect_timeout=2).close()
@@ -86,8 +97,8 @@ class Cluster:
             except psycopg2.OperationalError:
                 time.sleep(0.1)
         child.kill()
-        last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["no log"]
-        raise ServiceUnavailable(f"The embedded PostgreSQL did not start: {last[0]} (log: {log}).")
+        last = self.log.read_text(errors="replace").strip().splitlines()[-1:] or ["no log"]
+        raise ServiceUnavailable(f"The embedded PostgreSQL did not start: {last[0]} (log: {self.log}).")
 
     def ensure(self, roles: dict[str, str], databases: dict[str, str]) -> None:
         """Create roles (name -> password) and databases (name -> owner) that are missing; reset the passwords.
@@ -120,6 +131,17 @@ def _system_user() -> pwd.struct_passwd:
         return pwd.getpwnam(SYSTEM_USER)
 
 
+def hand_over(path: Path) -> None:
+    """Give a file, or a folder with all in it, to the server's own user, where that is not the present one."""
+    if os.geteuid() != 0:
+        return
+    entry = _system_user()
+    for part in (path, *path.rglob("*")):
+        os.chown(part, entry.pw_uid, entry.pw_gid, follow_symlinks=False)
+    for way in (path, BIN):
+        _let_pass(way.resolve())
+
+
 def _let_pass(path: Path) -> None:
     """Let the system user walk through the folders above `path` (execute bit only)."""
     for folder in path.parents:
@@ -128,7 +150,7 @@ def _let_pass(path: Path) -> None:
             folder.chmod(mode | 0o001)
 
 
-def _as_system_user() -> dict[str, Any]:
+def as_system_user() -> dict[str, Any]:
     """Popen arguments that give up root for the server's own user; none needed otherwise."""
     if os.geteuid() != 0:
         return {}
@@ -136,18 +158,28 @@ def _as_system_user() -> dict[str, Any]:
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": [], "cwd": "/"}
 
 
-def _run(program: str, *arguments: str) -> None:
-    done = subprocess.run([str(BIN / program), *arguments], capture_output=True, text=True, check=False,
-                          **_as_system_user())  # fmt: skip
+def run(program: str, *arguments: str, **process: Any) -> str:
+    """Run one of PostgreSQL's programs; what it prints.
+
+    Args:
+        program: its name.
+        arguments: its command line.
+        process: what `subprocess.run` takes besides.
+
+    Raises:
+        LiberError: it failed; carries its last line.
+    """
+    done = subprocess.run([str(BIN / program), *arguments], capture_output=True, text=True, check=False, **process)
     if done.returncode:
-        raise LiberError(f"{program} failed: {done.stderr.strip()}")
+        raise LiberError(f"{program} failed: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
+    return done.stdout
 
 
 def stop(child: subprocess.Popen[bytes]) -> None:
     """Fast shutdown: open transactions are rolled back, nothing committed is lost."""
     if child.poll() is None:
         child.send_signal(signal.SIGINT)
-        child.wait(60)
+        child.wait(300)
 
 
 def serve(cluster: Cluster, roles: dict[str, str], databases: dict[str, str]) -> int:

@@ -17,7 +17,7 @@ import psycopg2
 from liber_tasks import db
 from liber_tasks.config import ROOT
 from liber_tasks.errors import ServiceUnavailable
-from liber_tasks.local import postgres
+from liber_tasks.local import backup_wal, postgres
 from liber_tasks.local.environment import DATABASES, LOOPBACK, ROLES, Stack
 
 WAIT_SECONDS = 180
@@ -34,6 +34,7 @@ def run(name: str, stack: Stack) -> int:
 
 
 def _postgres(stack: Stack) -> int:
+    backup_wal.prepare(stack.settings.backups)
     return postgres.serve(stack.cluster, {role: stack.secrets[role] for role in ROLES}, DATABASES)
 
 

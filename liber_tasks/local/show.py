@@ -1,8 +1,13 @@
 """How the local stack speaks to the person who started it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from liber_tasks import types
+from liber_tasks.errors import InputError
 from liber_tasks.local import stack as local_stack
 from liber_tasks.local.environment import Stack
 
@@ -26,6 +31,40 @@ def bring_up(stack: Stack) -> bool:
             progress.update(task, completed=1, total=1)
         progress.update(task, description="ready" if started else "was up already")
     return started
+
+
+def make_backup(stack: Stack, keep: list[str]) -> None:
+    """Back up with a progress bar; `keep`: the number of backups to keep, or nothing."""
+    from liber_tasks.local.backup import backup
+
+    if keep and not (keep[0].isdecimal() and int(keep[0])):
+        raise InputError(f"--keep is {keep[0]!r}: write how many backups to keep, 1 or more.")
+    with _told("backup") as progress:
+        made = backup(stack, int(keep[0]) if keep else None, progress)
+    console.print(f"{made.folder}: {made.megabytes:,} MB, restorable from {made.ended_at.isoformat()} on.")
+
+
+def bring_back(stack: Stack, to: list[str]) -> None:
+    """Restore with a progress bar; `to`: the moment, or nothing for the newest state."""
+    from liber_tasks.cli_output import moment
+    from liber_tasks.local.restore import restore
+
+    with _told("restore") as progress:
+        done = restore(stack, moment("--to", to[0]) if to else None, progress)
+    console.print(f"Restored from {done.backup}; users erased again: {done.erased_again}.")
+    if done.traces is None:
+        console.print("MLflow did not answer: erase these users' traces there by hand.")
+    if done.kept:
+        console.print(f"The database as it was before is in {done.kept}: look at the restored one, then delete it.")
+    console.print("`make up` starts the stack.")
+
+
+@contextmanager
+def _told(step: str) -> Iterator[types.Progress]:
+    """A bar that follows a function's progress."""
+    with bars() as progress:
+        task = progress.add_task("", total=None, step=step)
+        yield lambda done, total, label: progress.update(task, completed=done, total=total, description=label)
 
 
 def show_addresses(stack: Stack) -> None:

@@ -1,0 +1,2 @@
+-- Backup: the server's clock, by which its transactions are dated.
+SELECT clock_timestamp() AS now

@@ -1,0 +1,2 @@
+-- Init-db: migrations that were applied.
+SELECT version FROM public.schema_migrations
