@@ -81,6 +81,18 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION liber.refuse_change() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog'
+    AS $$
+BEGIN
+    IF pg_has_role((SELECT c.relowner FROM pg_class AS c WHERE c.oid = tg_relid), 'USAGE') THEN
+        RETURN NULL;
+    END IF;
+    RAISE EXCEPTION 'A sealed partition never changes.' USING ERRCODE = 'insufficient_privilege';
+END
+$$;
+
 CREATE FUNCTION liber.refuse_erased_users() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog'
@@ -626,6 +638,8 @@ CREATE TRIGGER keep_item_past AFTER UPDATE ON liber.item REFERENCING OLD TABLE A
 
 CREATE TRIGGER keep_user_past AFTER UPDATE ON liber.user_profile REFERENCING OLD TABLE AS replaced NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION liber.keep_user_past();
 
+CREATE TRIGGER refuse_change BEFORE UPDATE ON liber.behavior_partition FOR EACH STATEMENT EXECUTE FUNCTION liber.refuse_change();
+
 CREATE TRIGGER refuse_erased_users AFTER INSERT ON liber.exposure REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION liber.refuse_erased_users();
 
 ALTER TABLE ONLY liber.exposure
@@ -694,4 +708,5 @@ INSERT INTO public.schema_migrations (version) VALUES
     ('20261124000001'),
     ('20261129000001'),
     ('20261129000002'),
-    ('20261129000003');
+    ('20261129000003'),
+    ('20261130000002');
