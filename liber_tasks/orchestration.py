@@ -15,6 +15,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundExceptio
 from liber_tasks.config import Settings, load
 from liber_tasks.errors import InputError, LiberError
 from liber_tasks.learning import in_flight
+from liber_tasks.mlflow_client import login_apart
 from liber_tasks.types import Progress
 
 ITEMS = Asset("liber://items")
@@ -42,7 +43,7 @@ ITEM_BUDGET_PARAMS = {
 RETRY_PARAM = {"retry_quarantined": Param(False, type="boolean", description="ask again what the server refused")}
 
 CONNECTIONS = {"database_url": "liber_postgres", "llm_url": "liber_llm", "mlflow_tracking_uri": "liber_mlflow"}
-# Database role of a DAG's tasks, or of one task: Connection liber_postgres_ROLE where there is one, else liber_postgres.
+# Database role of a DAG's tasks, or of one: Connection liber_postgres_ROLE where there is one, else liber_postgres.
 ROLES = {
     "ingest_behaviors": "ingest",
     "learn_interests": "learner",
@@ -68,6 +69,8 @@ def task_settings(**parameters: Any) -> Settings:
                 found[field] = Connection.get(name).get_uri()
             except AirflowNotFoundException:
                 continue
+    if "mlflow_tracking_uri" in found:
+        found["mlflow_tracking_uri"] = login_apart(found["mlflow_tracking_uri"])
     return load(**found)
 
 

@@ -17,7 +17,6 @@ from liber_tasks.config import Settings
 from liber_tasks.local import postgres
 from liber_tasks.local.environment import STAGE_ROLES
 
-
 LIBER_ROLES = ("liber_reader", *(f"liber_{role}" for role in STAGE_ROLES))
 
 

@@ -77,7 +77,8 @@ class Stack:
         return {
             "LIBER_DATABASE_URL": database or self.database_url("liber"),
             "LIBER_READER_DATABASE_URL": _given(given.reader_database_url)
-            or database or self.database_url("liber_reader", "liber"),
+            or database
+            or self.database_url("liber_reader", "liber"),
             "LIBER_LLM_URL": given.llm_url or f"{self.urls['llm']},{self.urls['llm_2']}",
             "LIBER_LLM_MODEL": self._model(),
             "LIBER_LLM_GUIDED": str(self._guided()),
