@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import free_port
 
-START_SECONDS = 120
+START_SECONDS = 300
 _URL = pytest.StashKey[str]()
 
 

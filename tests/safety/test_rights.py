@@ -1,6 +1,11 @@
 """What each login may do with each table is what docs/security.md says, and nothing else."""
 
+import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -168,3 +173,13 @@ def test_no_role_is_more_than_a_login(server: Server) -> None:
             "OR rolreplication OR rolbypassrls OR EXISTS (SELECT FROM pg_auth_members AS m WHERE m.member = oid))"
         ))  # fmt: skip
         assert list(found.scalars()) == []
+
+
+def test_every_dag_logs_in_as_somebody_decided(tmp_path: Path) -> None:
+    """A subprocess: Airflow writes into its home when it is imported."""
+    show = "import json; from liber_tasks.orchestration import ROLES; print(json.dumps(ROLES))"
+    environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", show], env=environment, capture_output=True, text=True, check=True)
+    roles = json.loads(done.stdout.splitlines()[-1])
+    assert {name.split(".")[0] for name in roles} == {file.stem for file in (ROOT / "dags").glob("*.py")}
+    assert set(roles.values()) == {*STAGE_ROLES, None}

@@ -81,7 +81,8 @@ class Shop:
 @pytest.fixture(scope="module")
 def shop(server: Server, tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     settings = Settings(_env_file=None, database_url=SecretStr(server.url("nobody")), encoder=str(tiny_bert),
-                        encoder_dimension=4, max_rejected_share=1.0, learn_max_users=None, learn_max_items=None)  # fmt: skip
+                        encoder_dimension=4, max_rejected_share=1.0,
+                        learn_max_users=None, learn_max_items=None)  # fmt: skip
     return Shop(server, settings, tmp_path_factory.mktemp("shop"))
 
 

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL and MLflow that trust one authority and nobody else, and logins where MLflow asks for one."""
+"""PostgreSQL and MLflow behind TLS: one authority is trusted and nobody else; and MLflow where it asks for a login."""
 
 import os
 import subprocess
@@ -56,7 +56,8 @@ def test_postgresql_of_another_authority_or_without_tls_is_refused_in_one_senten
 @pytest.fixture(scope="module")
 def mlflow_with_logins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of an MLflow server that asks who is there."""
-    environment = {"MLFLOW_FLASK_SERVER_SECRET_KEY": "a-key-of-the-tests", "MLFLOW_AUTH_ADMIN_PASSWORD": PASSWORD}
+    environment = {"MLFLOW_FLASK_SERVER_SECRET_KEY": "a-key-of-the-tests", "MLFLOW_AUTH_ADMIN_PASSWORD": PASSWORD,
+                   "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # fmt: skip
     with mlflow_server(tmp_path_factory.mktemp("guarded"), "--app-name", "basic-auth", environment=environment) as url:
         yield url
 
@@ -83,8 +84,10 @@ except LiberError as error:
 def work(uri: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     """Track, keep a file and register, in a process of its own."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("LIBER_", "MLFLOW_"))}
-    return subprocess.run([sys.executable, "-c", WORK], capture_output=True, text=True, check=False, cwd=ROOT,
-                          env={**clean, "PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": uri, **environment})  # fmt: skip
+    given = {**clean, "PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": uri, **environment}
+    return subprocess.run(
+        [sys.executable, "-c", WORK], env=given, capture_output=True, text=True, check=False, cwd=ROOT
+    )
 
 
 @pytest.mark.timeout(1200)
