@@ -63,13 +63,14 @@ class Shop:
     def engine(self, role: str) -> Engine:
         return self.server.engine(role)
 
-    def rated(self, first: int, last: int) -> list[dict[str, object]]:
-        """Ratings of every user, the first-th to the last-th."""
+    def events(self, first: int, last: int) -> list[dict[str, object]]:
+        """Ratings and some plays of every user, the first-th to the last-th."""
         dice = np.random.default_rng(first)
         return [
-            behavior(event_id=f"{user}/{n}", user_id=f"u{user}", item_id=f"i{dice.integers(ITEMS)}", kind="rating",
-                     rating=float(dice.integers(1, 6)), play_seconds=None,
-                     event_time=(START + timedelta(hours=user, minutes=n)).isoformat())
+            behavior(event_id=f"{user}/{n}", user_id=f"u{user}", item_id=f"i{dice.integers(ITEMS)}",
+                     event_time=(START + timedelta(hours=user, minutes=n)).isoformat(),
+                     **({"kind": "play", "play_seconds": 30.0 * user} if n % (3 + user % 4) == 0 else
+                        {"kind": "rating", "rating": float(dice.integers(1, 6)), "play_seconds": None}))
             for user in range(USERS) for n in range(first, last)
         ]  # fmt: skip
 
@@ -95,11 +96,11 @@ def ingested(shop: Shop) -> Shop:
             {"item_id": f"i{item}", "title": f"Item {item}", "genres": ["Drama"], "cut": age} for item in range(ITEMS)
         ]
         shop.ingest(f"items{age}", items, "items")
-    report = shop.ingest("behaviors", [*shop.rated(0, EVENTS), '{"event_id": '])
+    report = shop.ingest("behaviors", [*shop.events(0, EVENTS), '{"event_id": '])
     assert (report.accepted, report.rejected) == (USERS * EVENTS, 1)
     rule = PartitionRule(K)
     assert seal(shop.engine("ingest"), rule, END).partitions == USERS * EVENTS // K
-    assert shop.ingest("more", shop.rated(EVENTS, EVENTS + 3)).accepted == USERS * 3
+    assert shop.ingest("more", shop.events(EVENTS, EVENTS + 3)).accepted == USERS * 3
     asked = request_cuts(shop.engine("ingest"), [Cut("u1", f"1/{EVENTS}", f"1/{EVENTS}")], "by hand")
     assert asked.requested == 1
     assert seal(shop.engine("ingest"), PartitionRule(None, gap=timedelta(days=1), model="requested"), END).partitions
@@ -136,7 +137,7 @@ def test_ingest_loads_and_seals_and_refuses_the_erased(learnt: Shop) -> None:
 
 
 def test_ingest_lets_our_model_cut(learnt: Shop) -> None:
-    assert learnt.ingest("newest", learnt.rated(EVENTS + 3, EVENTS + 6)).accepted == USERS * 3
+    assert learnt.ingest("newest", learnt.events(EVENTS + 3, EVENTS + 6)).accepted == USERS * 3
     seal(learnt.engine("ingest"), PartitionRule(None, model="drift"), END)
 
 
@@ -156,7 +157,7 @@ def test_an_experimenter_plans_runs_and_reads_an_experiment(learnt: Shop) -> Non
     engine, day = learnt.engine("experimenter"), timedelta(days=1)
     planned = definition(starts_at=START, ends_at=START + 7 * day, pre_days=1)
     assert define(engine, planned, now=START - day).created
-    power(engine, planned.plan, planned.assignment, day, until=START + 2 * day)
+    power(engine, planned.plan, planned.assignment, day, until=START + day)
     assert log_exposures(engine, "ranking", [(f"u{user}", START) for user in range(USERS)]).added
     assert ramp(engine, "ranking", 1.0, now=START + day)
     readout(engine, "ranking", watermark=START + 3 * day)
