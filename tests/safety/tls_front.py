@@ -22,14 +22,15 @@ def tls_in_front(port: int, context: ssl.SSLContext, *, postgres: bool = False) 
                     writer.close()
                     return
                 writer.write(b"S")
-            await writer.start_tls(context)
+                await writer.start_tls(context)
             inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
             await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
 
     loop, front = asyncio.new_event_loop(), free_port()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    server = asyncio.run_coroutine_threadsafe(asyncio.start_server(serve, "127.0.0.1", front), loop).result(60)
+    begun = asyncio.start_server(serve, "127.0.0.1", front, ssl=None if postgres else context)
+    server = asyncio.run_coroutine_threadsafe(begun, loop).result(60)
     try:
         yield front
     finally:
