@@ -160,6 +160,8 @@ def test_an_experimenter_plans_runs_and_reads_an_experiment(learnt: Shop) -> Non
     power(engine, planned.plan, planned.assignment, day, until=START + day)
     assert log_exposures(engine, "ranking", [(f"u{user}", START) for user in range(USERS)]).added
     assert ramp(engine, "ranking", 1.0, now=START + day)
+    last = behavior(900, user_id="u1", item_id="i1", event_time=(START + 5 * day).isoformat())
+    learnt.ingest("last", [last])
     readout(engine, "ranking", watermark=START + 3 * day)
     stop(engine, "ranking", now=START + 4 * day)
     archive(engine, "ranking", now=START + 5 * day)

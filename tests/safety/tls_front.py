@@ -16,7 +16,7 @@ def tls_in_front(port: int, context: ssl.SSLContext, *, postgres: bool = False) 
     """Port on 127.0.0.1 that takes TLS only and passes on to `port`; a PostgreSQL client asks for it first."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError):
+        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             if postgres:
                 if await reader.readexactly(len(SSL_REQUEST)) != SSL_REQUEST:
                     writer.close()
@@ -34,7 +34,7 @@ def tls_in_front(port: int, context: ssl.SSLContext, *, postgres: bool = False) 
     try:
         yield front
     finally:
-        loop.call_soon_threadsafe(server.close)
+        asyncio.run_coroutine_threadsafe(_end(server), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(30)
 
@@ -45,3 +45,12 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             writer.write(data)
             await writer.drain()
         writer.close()
+
+
+async def _end(server: asyncio.Server) -> None:
+    """Take no more connections, and leave those that there are."""
+    server.close()
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
