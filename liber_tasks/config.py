@@ -42,6 +42,13 @@ def duration(text: str) -> timedelta:
 Duration = Annotated[timedelta, BeforeValidator(lambda value: duration(value) if isinstance(value, str) else value)]
 
 
+# Addresses that are no secrets, and where a login belongs instead.
+LOGINS = {
+    "mlflow_tracking_uri": "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
+    "llm_url": "LIBER_LLM_TOKEN",
+}
+
+
 class Settings(BaseSettings):
     """Everything a stage may ask for. Durations are seconds, sizes are counts, unless the name says otherwise."""
 
@@ -165,11 +172,14 @@ class Settings(BaseSettings):
         """Value of a setting that must be there.
 
         Raises:
-            InputError: the setting is empty; names the variable to set.
+            InputError: the setting is empty, or an address that errors and logs repeat holds a login; names the
+                variable to set.
         """
         value = getattr(self, name)
+        variable = "MLFLOW_TRACKING_URI" if name == "mlflow_tracking_uri" else f"LIBER_{name.upper()}"
+        if name in LOGINS and re.search(r"://[^/,]*@", value or ""):
+            raise InputError(f"{variable} holds a login, which errors would repeat: give it in {LOGINS[name]}.")
         if value is None:
-            variable = "MLFLOW_TRACKING_URI" if name == "mlflow_tracking_uri" else f"LIBER_{name.upper()}"
             raise InputError(
                 f"{variable} is not set: set it in the environment or .env, or run `make up` for a local one."
             )

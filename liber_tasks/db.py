@@ -19,6 +19,7 @@ from liber_tasks.config import ROOT, Settings
 from liber_tasks.errors import InputError, LiberError, ServiceUnavailable
 
 SQL = ROOT / "sql"
+RIGHTS = ROOT / "infra" / "roles.sql"
 
 
 @cache
@@ -102,7 +103,7 @@ def _lost(error: BaseException) -> BaseException | None:
 
 
 def init_db(url: str) -> list[str]:
-    """Apply pending migrations, then re-create functions and views (idempotent). Several at once wait for each other.
+    """Apply pending migrations, then re-create functions, views and rights (idempotent). Several at once wait.
 
     Returns:
         Names of the migrations applied now; empty when the schema was up to date.
@@ -117,7 +118,13 @@ def init_db(url: str) -> list[str]:
         connection.execute(query("schema/lock"))
         for file in sorted((SQL / "functions").glob("*.sql")):
             connection.connection.cursor().execute(file.read_text(encoding="utf-8"))
+        grant(connection)
     return applied
+
+
+def grant(connection: Connection) -> None:
+    """Give the roles of `infra/roles.sql` their rights on tables and views that were made anew."""
+    connection.connection.cursor().execute(RIGHTS.read_text(encoding="utf-8"))
 
 
 def migrate(url: str) -> list[str]:

@@ -3,10 +3,12 @@
 mlflow is imported where it is used: importing this module costs a DAG file nothing.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from liber_tasks.config import Settings, environment
 from liber_tasks.errors import ServiceUnavailable
@@ -56,9 +58,21 @@ def unavailable(uri: str, error: Exception) -> ServiceUnavailable:
         reason = "does not answer"
     else:
         reason = f"refuses ({said[:200]})"
-    return ServiceUnavailable(
-        f"MLflow {reason} at {uri}: check MLFLOW_TRACKING_URI, the server and its disk, then run the command again."
-    )
+    check = "MLFLOW_TRACKING_URI, the server and its disk"
+    if re.search(r"status 40[13]$", reason):
+        check = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+    if "CERTIFICATE_VERIFY_FAILED" in said:
+        reason, check = "shows a certificate of an unknown authority", "MLFLOW_TRACKING_SERVER_CERT_PATH"
+    return ServiceUnavailable(f"MLflow {reason} at {uri}: check {check}, then run the command again.")
+
+
+def login_apart(uri: str) -> str:
+    """The address without its login, which goes to where MLflow's client looks for one, for the rest of the process."""
+    parts = urlsplit(uri)
+    if parts.username:
+        os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(parts.username)
+        os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(parts.password or "")
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def unanswered(error: Exception) -> bool:

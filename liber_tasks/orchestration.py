@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from airflow.sdk import Asset, Connection, Param
+from airflow.sdk import Asset, Connection, Param, get_current_context
 from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, AirflowSkipException
 
 from liber_tasks.config import Settings, load
 from liber_tasks.errors import InputError, LiberError
 from liber_tasks.learning import in_flight
+from liber_tasks.mlflow_client import login_apart
 from liber_tasks.types import Progress
 
 ITEMS = Asset("liber://items")
@@ -42,19 +43,44 @@ ITEM_BUDGET_PARAMS = {
 RETRY_PARAM = {"retry_quarantined": Param(False, type="boolean", description="ask again what the server refused")}
 
 CONNECTIONS = {"database_url": "liber_postgres", "llm_url": "liber_llm", "mlflow_tracking_uri": "liber_mlflow"}
+# Database role of a DAG's tasks, or of one: Connection liber_postgres_ROLE where there is one, else liber_postgres.
+ROLES = {
+    "ingest_behaviors": "ingest",
+    "learn_interests": "learner",
+    "learn_items": "learner",
+    "backfill_knowledge": "learner",
+    "train_ctr": "trainer",
+    "train_ctr.candidates": "learner",  # has new items encoded
+    "promote_ctr": "trainer",
+    "ab_readout": "experimenter",
+    "erase_user": None,  # every table is the owner's
+}
 
 
 def task_settings(**parameters: Any) -> Settings:
     """Settings inside a task: the run's `parameters` (None: not given), Airflow's Connections, the environment."""
     found = {field: value for field, value in parameters.items() if value is not None}
     for field, connection_id in CONNECTIONS.items():
-        if field in found:
-            continue
-        try:
-            found[field] = Connection.get(connection_id).get_uri()
-        except AirflowNotFoundException:
-            continue
+        role = _role() if field == "database_url" else None
+        for name in (f"{connection_id}_{role}", connection_id) if role else (connection_id,):
+            if field in found:
+                break
+            try:
+                found[field] = Connection.get(name).get_uri()
+            except AirflowNotFoundException:
+                continue
+    if "mlflow_tracking_uri" in found:
+        found["mlflow_tracking_uri"] = login_apart(found["mlflow_tracking_uri"])
     return load(**found)
+
+
+def _role() -> str | None:
+    """Database role of the running task; None: the owner's."""
+    try:
+        task = get_current_context()["task"]
+    except RuntimeError:  # outside a task
+        return None
+    return ROLES.get(f"{task.dag_id}.{task.task_id}", ROLES.get(task.dag_id))
 
 
 def budgets(params: Mapping[str, Any]) -> dict[str, Any]:

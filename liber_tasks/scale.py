@@ -52,4 +52,5 @@ def hash_partition(url: str, partitions: int) -> bool:
                 "database, run `liber init-db --hash-partitions` on it and ingest the files there."
             )
         connection.execute(db.query("scale/hash_partition"), {"partitions": partitions})
+        db.grant(connection)
     return True

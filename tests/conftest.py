@@ -15,6 +15,9 @@ from sqlalchemy import Engine
 from liber_tasks import db
 from liber_tasks.config import Settings
 from liber_tasks.local import postgres
+from liber_tasks.local.environment import STAGE_ROLES
+
+LIBER_ROLES = ("liber_reader", *(f"liber_{role}" for role in STAGE_ROLES))
 
 
 def free_port() -> int:
@@ -44,7 +47,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Clust
     server.prepare()
     child = server.spawn()
     try:
-        server.ensure({"liber_reader": server.password}, {"liber_template": "postgres"})
+        server.ensure(dict.fromkeys(LIBER_ROLES, server.password), {"liber_template": "postgres"})
         db.init_db(server.url("liber_template"))
         yield server
     finally:

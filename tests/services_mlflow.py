@@ -6,7 +6,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -14,21 +14,22 @@ import pytest
 
 from tests.conftest import free_port
 
-START_SECONDS = 120
+START_SECONDS = 300
 _URL = pytest.StashKey[str]()
 
 
 @contextmanager
-def mlflow_server(folder: Path) -> Iterator[str]:
+def mlflow_server(folder: Path, *options: str, environment: Mapping[str, str] | None = None) -> Iterator[str]:
     """URL of an MLflow server with its database and artifacts in `folder`, stopped at the end."""
     folder.mkdir(parents=True, exist_ok=True)
     url, log = f"http://127.0.0.1:{(port := free_port())}", folder / "mlflow.log"
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
                "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}",
-               "--artifacts-destination", str(folder / "artifacts")]  # fmt: skip
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # as the local stack: no job runners
+               "--artifacts-destination", str(folder / "artifacts"), *options]  # fmt: skip
+    own = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **(environment or {})}  # as the local stack: no job runners
     with log.open("wb") as sink:
-        child = subprocess.Popen(command, stdout=sink, stderr=sink, cwd=folder, env=environment, start_new_session=True)
+        child = subprocess.Popen(command, stdout=sink, stderr=sink, cwd=folder, env={**os.environ, **own},
+                                 start_new_session=True)  # fmt: skip
     try:
         _await(url, child, log)
         yield url

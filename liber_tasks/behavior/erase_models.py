@@ -39,7 +39,7 @@ def models_holding(settings: Settings, user_ids: Collection[str]) -> ModelsHoldi
         settings: `mlflow_tracking_uri`, `model_name`.
         user_ids: external ids.
     """
-    uri = settings.mlflow_tracking_uri
+    uri = settings.require("mlflow_tracking_uri") if settings.mlflow_tracking_uri else None
     if uri is None:
         return ModelsHolding(False, "MLFLOW_TRACKING_URI is not set")
     try:

@@ -233,8 +233,10 @@ class LlmClient:
         """What an HTTP status means for the call."""
         response = error.response
         status = response.status_code
-        message = getattr(error, "server_message", None) or response.text or error
-        reason = f"HTTP {status}: {' '.join(str(message).split())[:300]}"
+        message = str(getattr(error, "server_message", None) or response.text or error)
+        if self._settings.llm_token:  # some servers repeat it
+            message = message.replace(self._settings.llm_token.get_secret_value(), "***")
+        reason = f"HTTP {status}: {' '.join(message.split())[:300]}"
         if status in _OVERLOADED:
             asked = retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
             # Of several servers one that is loading is left out, the others go on as before.

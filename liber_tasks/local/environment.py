@@ -14,7 +14,8 @@ from liber_tasks.local.backup_wal import archiving
 from liber_tasks.local.postgres import Cluster
 
 MARKER = "LIBER_STACK"  # every process of a stack carries it, so that leftovers of a killed one can be found
-ROLES = ("liber", "liber_reader", "airflow", "mlflow")
+STAGE_ROLES = ("ingest", "learner", "trainer", "experimenter")  # infra/roles.sql says what each may do
+ROLES = ("liber", "liber_reader", *(f"liber_{role}" for role in STAGE_ROLES), "airflow", "mlflow")
 DATABASES = {"liber": "liber", "airflow": "airflow", "mlflow": "mlflow"}  # name -> owner
 SERVICES = ("postgres", "llm", "llm_2", "mlflow", "airflow", "dashboard")
 LOOPBACK = "127.0.0.1"
@@ -53,14 +54,15 @@ class Stack:
     def secrets(self) -> dict[str, str]:
         """Passwords and keys: generated once, readable by the owner only."""
         file = self.var / "secrets.json"
-        if file.exists():
-            return dict(json.loads(file.read_text()))
-        made = {name: secrets.token_urlsafe(18) for name in ("postgres", *ROLES, "airflow_admin", "api", "jwt")}
+        kept = dict(json.loads(file.read_text())) if file.exists() else {}
+        made = {name: secrets.token_urlsafe(18) for name in ("postgres", *ROLES, "airflow_admin", "api")}
         made["jwt"] = secrets.token_urlsafe(64)
         made["fernet"] = urlsafe_b64encode(secrets.token_bytes(32)).decode()
+        if kept.keys() >= made.keys():
+            return kept
         self.var.mkdir(parents=True, exist_ok=True)
-        write_private(file, json.dumps(made, indent=1))
-        return made
+        write_private(file, json.dumps(made | kept, indent=1))  # a stack of an earlier release has fewer
+        return made | kept
 
     @cached_property
     def cluster(self) -> Cluster:
@@ -78,15 +80,27 @@ class Stack:
         What the user has set already (environment, `.env`) stays: a stack may use a database or LLM server elsewhere.
         """
         given = self.settings
+        database = _given(given.database_url)
         return {
-            "LIBER_DATABASE_URL": _given(given.database_url) or self.database_url("liber"),
+            "LIBER_DATABASE_URL": database or self.database_url("liber"),
             "LIBER_READER_DATABASE_URL": _given(given.reader_database_url)
+            or database
             or self.database_url("liber_reader", "liber"),
             "LIBER_LLM_URL": given.llm_url or f"{self.urls['llm']},{self.urls['llm_2']}",
             "LIBER_LLM_MODEL": self._model(),
             "LIBER_LLM_GUIDED": str(self._guided()),
             "LIBER_ITEM_MAX_TOKENS": str(self._item_max_tokens()),
             "MLFLOW_TRACKING_URI": given.mlflow_tracking_uri or self.urls["mlflow"],
+        }
+
+    def _connections(self, liber: dict[str, str]) -> dict[str, str]:
+        """Airflow's Connections: the owner's and, where the database is the stack's own, one a role."""
+        roles = {"": liber["LIBER_DATABASE_URL"]}
+        if self.settings.database_url is None:
+            roles |= {f"_{role.upper()}": self.database_url(f"liber_{role}", "liber") for role in STAGE_ROLES}
+        urls = {name: url.replace("postgresql://", "postgres://") for name, url in roles.items()}
+        return {f"AIRFLOW_CONN_LIBER_POSTGRES{name}": url for name, url in urls.items()} | {
+            "AIRFLOW_CONN_LIBER_MLFLOW": liber["MLFLOW_TRACKING_URI"]
         }
 
     def _model(self) -> str:
@@ -164,10 +178,8 @@ class Stack:
             "AIRFLOW__DAG_PROCESSOR__DAG_VERSION_INFLATION_CHECK_LEVEL": "error",
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
-            "AIRFLOW_CONN_LIBER_POSTGRES": liber["LIBER_DATABASE_URL"].replace("postgresql://", "postgres://"),
-            "AIRFLOW_CONN_LIBER_MLFLOW": liber["MLFLOW_TRACKING_URI"],
             "LIBER_DASHBOARD_URL": self.urls["dashboard"],
-        }  # fmt: skip
+        } | self._connections(liber)  # fmt: skip
 
     def write(self) -> None:
         """Write what commands and Airflow read: `local.env` and the Airflow login."""

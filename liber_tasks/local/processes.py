@@ -54,9 +54,10 @@ def _mlflow(stack: Stack) -> int:
     store = stack.database_url("mlflow")
     _await_database(store)
     artifacts = stack.var / "mlflow"
+    # not as an option: everybody on the machine reads command lines
+    os.environ["MLFLOW_BACKEND_STORE_URI"] = store.replace("postgresql://", "postgresql+psycopg2://")
     return _become([
         str(BIN / "mlflow"), "server", "--host", LOOPBACK, "--port", str(stack.ports["mlflow"]), "--workers", "1",
-        "--backend-store-uri", store.replace("postgresql://", "postgresql+psycopg2://"),
         "--artifacts-destination", str(artifacts), "--serve-artifacts",
     ])  # fmt: skip
 
@@ -97,11 +98,7 @@ PROCESSES: dict[str, Callable[[Stack], int]] = {
 
 def init_liber(stack: Stack) -> None:
     """Bring the LIBER schema and its roles' rights up to date."""
-    url = stack.liber_environment()["LIBER_DATABASE_URL"]
-    db.init_db(url)
-    if url == stack.database_url("liber"):
-        with db.engine(url).begin() as connection:
-            connection.connection.cursor().execute((ROOT / "infra" / "roles.sql").read_text(encoding="utf-8"))
+    db.init_db(stack.liber_environment()["LIBER_DATABASE_URL"])
 
 
 def _migrated(stack: Stack) -> Path:

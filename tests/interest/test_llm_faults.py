@@ -9,6 +9,7 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from liber_tasks.config import Settings
 from liber_tasks.errors import LiberError, ServiceUnavailable
@@ -203,3 +204,10 @@ def test_a_server_that_takes_no_connections_is_waited_for_like_one_that_refuses_
         (error,) = ask(settings, f"http://127.0.0.1:{full.getsockname()[1]}", ["p"], llm_patience=0.5)
     assert isinstance(error, ServiceUnavailable)
     assert "cannot be reached" in str(error)
+
+
+def test_a_refusal_that_repeats_the_token_is_told_without_it(settings: Settings) -> None:
+    with faulty(lambda *_: Reply(401, '{"error": {"message": "no such key: hidden-token"}}')) as seen:
+        (error,) = ask(settings, seen.url, ["p"], llm_token=SecretStr("hidden-token"))
+    assert "no such key: ***" in str(error)
+    assert "hidden" not in str(error)

@@ -29,7 +29,7 @@ class Authority:
     server: ssl.SSLContext
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """Signs for 127.0.0.1."""
     folder = tmp_path_factory.mktemp("tls")

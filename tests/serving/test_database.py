@@ -258,9 +258,6 @@ def test_a_server_that_was_restarted_costs_no_request(world: World, model: Click
 
 
 def test_a_role_that_may_only_read_is_enough(world: World, model: ClickModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    with world.engine.begin() as connection:
-        connection.exec_driver_sql("GRANT USAGE ON SCHEMA liber TO liber_reader")
-        connection.exec_driver_sql("GRANT SELECT ON ALL TABLES IN SCHEMA liber TO liber_reader")
     monkeypatch.setenv("LIBER_READER_DATABASE_URL", world.url.replace("//postgres:", "//liber_reader:"))
     assert _ask(model) > 0
     assert model.source._engine.url.username == "liber_reader"  # type: ignore[attr-defined]
