@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up down bench lint lock schema docs browser screenshot clean
+.PHONY: help install demo test up down bench lint lock schema docs browser promtool screenshot clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -36,7 +36,7 @@ up: install ## Start the local stack and leave it running
 down: install ## Stop the local stack
 	@$(BIN)/python -m liber_tasks.local down
 
-test: install browser lint ## The whole test suite
+test: install browser promtool lint ## The whole test suite
 	@$(BIN)/python -m pytest
 
 lint: install ## ruff, mypy, import-linter, sqlfluff, squawk
@@ -59,6 +59,9 @@ schema: install ## Write sql/schema.sql from the migrations
 
 docs: install ## Write docs/reference from the code
 	@$(BIN)/python infra/reference.py docs/reference
+
+promtool:
+	@infra/check_promtool.sh $(BIN)
 
 browser:
 	@infra/check_browser.sh

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from airflow.sdk import Asset, Connection, Param
+from airflow.sdk import Asset, Connection, Param, get_current_context
 from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, AirflowSkipException
 
+from liber_tasks import logs
 from liber_tasks.config import Settings, load
 from liber_tasks.errors import InputError, LiberError
 from liber_tasks.learning import in_flight
@@ -99,11 +100,21 @@ def run_name(context: Mapping[str, Any]) -> str:
     return f"{context['dag'].dag_id}/{context['dag_run'].run_id}"
 
 
+def _where() -> dict[str, Any]:
+    """What a task's log lines carry; nothing outside a task."""
+    try:
+        context = get_current_context()
+    except RuntimeError:
+        return {}
+    return {"run": run_name(context), "task": context["ti"].task_id}
+
+
 @contextmanager
 def clear_errors() -> Iterator[None]:
     """Bad input ends the task at once; a service that is away is retried; both in one sentence."""
     try:
-        yield
+        with logs.bound(**_where()):
+            yield
     except InputError as error:
         raise AirflowFailException(str(error)) from None
     except LiberError as error:
@@ -117,10 +128,14 @@ def announce(context: Mapping[str, Any], what: Literal["items", "partitions", "v
     Counted in the database, so that a task that died after its commit and found nothing on its retry loses no event.
     """
     from liber_tasks.db import connect, query
+    from liber_tasks.status.stored import keep_fresh
 
-    with clear_errors(), connect(task_settings()).connect() as connection:
-        since = {"since": context["dag_run"].start_date}
-        brought = int(connection.execute(query(f"announce/{what}"), since).scalar_one())
+    with clear_errors():
+        settings = task_settings()
+        with connect(settings).connect() as connection:
+            since = {"since": context["dag_run"].start_date}
+            brought = int(connection.execute(query(f"announce/{what}"), since).scalar_one())
+        keep_fresh(connect(settings), settings)
     if not brought:
         raise AirflowSkipException(f"This run brought no {what.replace('_', ' ')}.")
     return brought

@@ -369,6 +369,20 @@ CREATE TABLE liber.partition_cut (
     CONSTRAINT partition_cut_check CHECK (((last_seq >= 1) AND (last_seq <= decided_seq)))
 );
 
+CREATE TABLE liber.pipeline_hour (
+    measure text NOT NULL,
+    hour timestamp with time zone NOT NULL,
+    n bigint NOT NULL
+);
+
+CREATE TABLE liber.pipeline_state (
+    one_row boolean DEFAULT true NOT NULL,
+    counted_at timestamp with time zone NOT NULL,
+    seconds real NOT NULL,
+    result jsonb NOT NULL,
+    CONSTRAINT pipeline_state_one_row_check CHECK (one_row)
+);
+
 CREATE TABLE liber.readout (
     readout_key bigint NOT NULL,
     experiment_key integer NOT NULL,
@@ -559,6 +573,12 @@ ALTER TABLE ONLY liber.metric_progress
 ALTER TABLE ONLY liber.partition_cut
     ADD CONSTRAINT partition_cut_pkey PRIMARY KEY (user_key, decided_seq);
 
+ALTER TABLE ONLY liber.pipeline_hour
+    ADD CONSTRAINT pipeline_hour_pkey PRIMARY KEY (measure, hour);
+
+ALTER TABLE ONLY liber.pipeline_state
+    ADD CONSTRAINT pipeline_state_pkey PRIMARY KEY (one_row);
+
 ALTER TABLE ONLY liber.readout_calibration
     ADD CONSTRAINT readout_calibration_pkey PRIMARY KEY (experiment_key, input_sha256);
 
@@ -694,4 +714,5 @@ INSERT INTO public.schema_migrations (version) VALUES
     ('20261124000001'),
     ('20261129000001'),
     ('20261129000002'),
-    ('20261129000003');
+    ('20261129000003'),
+    ('20261130000004');

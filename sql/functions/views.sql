@@ -1,7 +1,7 @@
 -- Views for readers (role liber_reader). Dropped first: a view's columns cannot be replaced freely.
 DROP VIEW IF EXISTS
-liber.partition_event, liber.interest_timeline, liber.pipeline_status, liber.readout_current, liber.llm_run,
-liber.llm_user;
+liber.partition_event, liber.interest_timeline, liber.pipeline_status, liber.experiment_reading, liber.readout_current,
+liber.llm_run, liber.llm_user;
 
 -- One row a behaviour inside a sealed partition.
 CREATE VIEW liber.partition_event AS
@@ -39,7 +39,34 @@ LEFT JOIN liber.interest AS c
         AND s.knowledge_version = c.knowledge_version
 LEFT JOIN liber.knowledge_version AS k ON s.knowledge_version = k.knowledge_version;
 
--- One row a stage: what is done and what waits.
+-- One row an experiment that is read day by day: how far it was, and since when the next day waits (null: read). A day
+-- may be read three hours after its end, when the readout DAG runs.
+CREATE VIEW liber.experiment_reading AS
+SELECT
+    e.name AS experiment,
+    r.until_day,
+    r.split_broken,
+    CASE
+        WHEN due.day_end + interval '3 hours' <= now() AND (e.ends_at > r.until_day OR r.until_day IS NULL) THEN
+            due.day_end + interval '3 hours'
+    END AS behind_since
+FROM liber.experiment AS e
+LEFT JOIN LATERAL (
+    SELECT
+        n.until_day,
+        n.result #>> '{sample_ratio,ok}' = 'false' AS split_broken
+    FROM liber.readout AS n
+    WHERE n.experiment_key = e.experiment_key
+    ORDER BY n.until_day DESC, n.readout_key DESC
+    LIMIT 1
+) AS r ON TRUE
+CROSS JOIN LATERAL (
+    SELECT date_trunc('day', coalesce(r.until_day::timestamp AT TIME ZONE 'UTC', e.starts_at), 'UTC')
+        + interval '1 day' AS day_end
+) AS due
+WHERE e.archived_at IS NULL AND e.stopped_at IS NULL AND e.starts_at <= now();
+
+-- One row a stage: what is done and what waits. It counts: liber.pipeline_state has what was counted last.
 CREATE VIEW liber.pipeline_status AS
 WITH partitions AS (
     SELECT
@@ -149,6 +176,15 @@ FROM (
     SELECT 5, 'encode', 'partitions', vectors.n, encodable.n - vectors.n, 0 FROM vectors CROSS JOIN encodable
     UNION ALL
     SELECT 6, 'item knowledge', 'items', items.described, items.n - items.described - items.lost, items.lost FROM items
+    UNION ALL
+    SELECT
+        7,
+        'readout',
+        'experiments read',
+        count(*) FILTER (WHERE behind_since IS NULL),
+        count(*) FILTER (WHERE behind_since IS NOT NULL),
+        count(*) FILTER (WHERE split_broken)
+    FROM liber.experiment_reading
 ) AS stages
 ORDER BY step;
 
