@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 
-NAMES = ("calls", "client", "drift", "encode", "erase", "incremental", "inference", "ingest", "memory", "planted",
+NAMES = ("calls", "client", "drift", "encode", "erase", "incremental", "inference", "ingest", "memory", "pages", "planted",
          "readout", "scale", "seal", "serving", "train", "vectors")  # fmt: skip
 
 

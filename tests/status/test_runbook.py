@@ -1,4 +1,4 @@
-"""Every alert has its page, every page its alert; rules name only metrics that are exported, and fire when they should."""
+"""Every alert has its page, every page its alert; rules name only what is exported, and fire when they should."""
 
 import os
 import re
@@ -66,7 +66,9 @@ def test_every_stage_and_kind_a_rule_names_is_exported(settings: Settings) -> No
 def test_the_runbook_explains_every_metric(settings: Settings) -> None:
     table = RUNBOOK.split("\n### Metrics\n")[1].split("\n### ")[0]
     prefix, told = "", set()
-    for name in re.findall(r"`(_?[a-z_]+)`", "\n".join(line.split("|")[1] for line in table.splitlines() if "|" in line)):
+    for name in re.findall(
+        r"`(_?[a-z_]+)`", "\n".join(line.split("|")[1] for line in table.splitlines() if "|" in line)
+    ):
         prefix = prefix if name.startswith("_") else name.rpartition("_")[0]
         told.add(prefix + name if name.startswith("_") else name)
     assert told == exported(settings)
