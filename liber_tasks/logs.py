@@ -73,8 +73,12 @@ def configure(form: Literal["text", "json"]) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_json() if form == "json" else logging.Formatter("%(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
-    logging.getLogger("liber").setLevel(logging.INFO if form == "json" else logging.WARNING)
-    logging.getLogger("liber_tasks").setLevel(logging.INFO if form == "json" else logging.WARNING)
+    ours = logging.INFO if form == "json" else logging.WARNING
+    told_otherwise = logging.INFO if form == "json" else logging.CRITICAL  # by the report, and the error's own sentence
+    for name in ("liber", "liber_tasks"):
+        logging.getLogger(name).setLevel(ours)
+    for name in ("liber.stage", "liber.learn"):
+        logging.getLogger(name).setLevel(told_otherwise)
 
 
 def _json() -> logging.Formatter:

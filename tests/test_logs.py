@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 
 from liber_tasks import learning, logs
 from liber_tasks.config import Settings
+from tests.behavior.files import behavior, write_jsonl
 from tests.interest.data import add_user, rows
 from tests.interest.faults import GOOD, Reply, completion, faulty
 
@@ -60,15 +61,12 @@ def test_a_learning_run_s_lines_carry_run_version_and_partition_and_no_user(engi
         assert private not in done.stderr
 
 
-def test_a_shard_s_lines_name_it_and_its_range_of_users(engine: Engine, database_url: str) -> None:
-    behaviors = [{"event_id": f"e{n}", "user_id": f"u{n % 4}", "item_id": "i", "event_time": 1_700_000_000 + n,
-                  "kind": "click"} for n in range(80)]  # fmt: skip
+def test_a_shard_s_lines_name_it_and_its_range_of_users(database_url: str, tmp_path: Path) -> None:
     where = {"LIBER_DATABASE_URL": database_url}
-    loaded = subprocess.run(
-        [LIBER, "ingest", "/dev/stdin", "--format", "jsonl"], text=True, capture_output=True, check=False,
-        input="".join(json.dumps(row) + "\n" for row in behaviors), env=os.environ | where,
-    )  # fmt: skip
+    file = write_jsonl(tmp_path / "e.jsonl", [behavior(n, user_id=f"u{n % 4}") for n in range(80)])
+    loaded = liber("ingest", str(file), **where)
     assert loaded.returncode == 0, loaded.stderr
+    assert any(line.get("file_id") == 1 and "80 accepted" in line["event"] for line in lines(loaded.stderr))
     done = liber("seal", "--watermark", "2030-01-01T00:00:00Z", "--shard", "1/2", **where)
     assert done.returncode == 0, done.stderr
     (sealed,) = [line for line in lines(done.stderr) if "first_user_key" in line]
@@ -105,3 +103,17 @@ def test_a_setting_that_is_none_is_one_sentence() -> None:
     done = liber("status", LIBER_LOG="yaml")
     assert done.returncode == 2
     assert done.stderr.startswith("liber: LIBER_LOG is 'yaml'")
+
+
+def test_airflow_s_own_task_log_carries_what_is_bound() -> None:
+    task = """
+import sys
+from airflow.sdk.log import configure_logging
+configure_logging(output=sys.stdout.buffer, json_output=True, sending_to_supervisor=True)
+from liber_tasks import logs
+with logs.bound(run="dag/run", task="learn"), logs.stage("learn", shard="0/4"):
+    pass
+"""
+    done = subprocess.run([sys.executable, "-c", task], capture_output=True, text=True, check=True, timeout=300)
+    found = [line for line in map(json.loads, done.stdout.splitlines()) if line.get("logger") == "liber.stage"]
+    assert [(line["run"], line["task"], line["shard"]) for line in found] == [("dag/run", "learn", "0/4")] * 2

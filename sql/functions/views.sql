@@ -42,29 +42,35 @@ LEFT JOIN liber.knowledge_version AS k ON s.knowledge_version = k.knowledge_vers
 -- One row an experiment that is read day by day: how far it was, and since when the next day waits (null: read). A day
 -- may be read three hours after its end, when the readout DAG runs.
 CREATE VIEW liber.experiment_reading AS
-SELECT
-    e.name AS experiment,
-    r.until_day,
-    r.split_broken,
-    CASE
-        WHEN due.day_end + interval '3 hours' <= now() AND (e.ends_at > r.until_day OR r.until_day IS NULL) THEN
-            due.day_end + interval '3 hours'
-    END AS behind_since
-FROM liber.experiment AS e
-LEFT JOIN LATERAL (
+WITH newest AS (
+    SELECT DISTINCT ON (experiment_key)
+        experiment_key,
+        until_day,
+        result #>> '{sample_ratio,ok}' = 'false' AS split_broken
+    FROM liber.readout
+    ORDER BY experiment_key ASC, until_day DESC, readout_key DESC
+),
+
+due AS (
     SELECT
+        e.name,
+        e.ends_at,
+        n.until_day::timestamp AT TIME ZONE 'UTC' AS read_until,
         n.until_day,
-        n.result #>> '{sample_ratio,ok}' = 'false' AS split_broken
-    FROM liber.readout AS n
-    WHERE n.experiment_key = e.experiment_key
-    ORDER BY n.until_day DESC, n.readout_key DESC
-    LIMIT 1
-) AS r ON TRUE
-CROSS JOIN LATERAL (
-    SELECT date_trunc('day', coalesce(r.until_day::timestamp AT TIME ZONE 'UTC', e.starts_at), 'UTC')
-        + interval '1 day' AS day_end
-) AS due
-WHERE e.archived_at IS NULL AND e.stopped_at IS NULL AND e.starts_at <= now();
+        n.split_broken,
+        date_trunc('day', coalesce(n.until_day::timestamp AT TIME ZONE 'UTC', e.starts_at), 'UTC')
+        + interval '27 hours' AS due_at
+    FROM liber.experiment AS e
+    LEFT JOIN newest AS n ON e.experiment_key = n.experiment_key
+    WHERE e.archived_at IS NULL AND e.stopped_at IS NULL AND e.starts_at <= now()
+)
+
+SELECT
+    name AS experiment,
+    until_day,
+    split_broken,
+    CASE WHEN due_at <= now() AND (read_until IS NULL OR read_until < ends_at) THEN due_at END AS behind_since
+FROM due;
 
 -- One row a stage: what is done and what waits. It counts: liber.pipeline_state has what was counted last.
 CREATE VIEW liber.pipeline_status AS

@@ -17,10 +17,11 @@ def run(engine: Engine, statement: str) -> None:
 
 def dear(engine: Engine, age: str) -> None:
     """What is stored was counted so long ago, and counting took long."""
+    then = f"counted_at - cast('{age}' AS interval)"
     run(
         engine,
-        "UPDATE liber.pipeline_state SET counted_at = counted_at - cast('{0}' AS interval), result = result ||"  # noqa: S608
-        " jsonb_build_object('seconds', 9, 'counted_at', counted_at - cast('{0}' AS interval))".format(age),
+        f"UPDATE liber.pipeline_state SET counted_at = {then},"  # noqa: S608
+        f" result = result || jsonb_build_object('seconds', 9, 'counted_at', {then})",
     )
 
 

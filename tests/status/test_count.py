@@ -4,7 +4,8 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as unhurried
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
@@ -97,7 +98,7 @@ def test_users_whom_a_bound_leaves_out_do_not_wait(engine: Engine, settings: Set
 def test_what_was_set_aside_does_not_wait(engine: Engine, all_users: Settings) -> None:
     add_user(engine, "a", 1)
     seal_days_ago(engine, 5)
-    with faulty(lambda *_: Reply(422, '{"error": "too long"}')) as llm:
+    with faulty(lambda _, prompt: Reply(422, "{}") if "Blade Runner" in prompt else GOOD) as llm:
         learn(engine, all_users.model_copy(update={"llm_url": llm.url}), users=["a"])
     found = refresh(engine, all_users)
     assert (stages(found)["summary"].pending, stages(found)["summary"].failed) == (0, 1)
@@ -168,10 +169,16 @@ def test_every_message_of_a_failed_call_has_a_class_of_its_own(engine: Engine, s
         with pytest.raises(NoAnswer) as caught:
             answer_text(content, prompt, guided=name == "broken schema", cut=False)
         said[name] = str(caught.value)
-    for name, reply in {"HTTP 422": Reply(422, "{}"), "unreadable answer": Reply(200, "not JSON"),
-                        "connection broke": Reply(reset=True), "timeout": Reply(delay=2)}.items():  # fmt: skip
-        with faulty(lambda *_, reply=reply: reply) as llm:
-            (error,) = ask(settings, llm.url, ["p"], llm_timeout=0.5)
+    faults = {
+        "HTTP 422": Reply(422, "{}"),
+        "unreadable answer": Reply(200, "not JSON"),
+        "connection broke": Reply(reset=True),
+        "timeout": Reply(delay=2),
+    }
+    for name, reply in faults.items():
+        patience = {"llm_timeout": 0.5 if name == "timeout" else 60.0}
+        with faulty(lambda _, prompt, reply=reply: reply if prompt == "p" else GOOD) as llm:
+            (error,) = ask(settings, llm.url, ["p"], **patience)
         said[name] = str(error)
     said |= {"interrupted": "not asked: the run's time was over",
              "prompt too long": "the prompt is 12 tokens too long for the server even with all left out that may be",
@@ -227,15 +234,16 @@ def test_counting_takes_a_twentieth_of_the_time_at_most(age: int, seconds: float
     assert is_due(None, 60)
 
 
+@unhurried(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.builds(
         State,
         counted_at=MOMENTS,
         seconds=st.floats(0, 1e6),
-        stages=st.lists(st.builds(Stage, oldest_pending_at=st.none() | MOMENTS)).map(tuple),
-        llm=st.lists(st.builds(LlmUse, seconds=st.floats(0, 1e9))).map(tuple),
-        problems=st.lists(st.builds(Problem)).map(tuple),
-        newest=st.dictionaries(st.text(), st.none() | MOMENTS),
+        stages=st.lists(st.builds(Stage, oldest_pending_at=st.none() | MOMENTS), max_size=3).map(tuple),
+        llm=st.lists(st.builds(LlmUse, seconds=st.floats(0, 1e9)), max_size=3).map(tuple),
+        problems=st.lists(st.builds(Problem), max_size=3).map(tuple),
+        newest=st.dictionaries(st.text(max_size=9), st.none() | MOMENTS, max_size=3),
     )
 )
 def test_what_is_written_is_read_back(state: State) -> None:

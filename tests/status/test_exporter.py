@@ -148,7 +148,7 @@ def test_only_a_client_with_a_certificate_of_the_authority_reads(
     url = start(LIBER_DATABASE_URL=database_url, LIBER_METRICS_CERT=str(cert),
                 LIBER_METRICS_KEY=str(authority.key_file), LIBER_METRICS_CLIENT_CA=str(authority.ca_file))  # fmt: skip
     context = ssl.create_default_context(cafile=authority.ca_file)
-    with pytest.raises(OSError, match="certificate required"):
+    with pytest.raises(OSError):  # noqa: PT011 - whichever side closes first
         scraped(url, context)
     context.load_cert_chain(cert, authority.key_file)
     assert one(scraped(url, context), "liber_database_up") == 1
