@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up down backup restore bench lint lock schema docs browser screenshot clean
+.PHONY: help install demo test up down backup restore bench lint lock schema docs browser promtool screenshot clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -42,7 +42,7 @@ backup: install ## Back up the running local stack into LIBER_BACKUPS
 restore: install ## The stopped local stack as it was: make restore TO=2026-01-31T12:00:00Z
 	@$(BIN)/python -m liber_tasks.local restore $(if $(TO),--to $(TO))
 
-test: install browser lint ## The whole test suite
+test: install browser promtool lint ## The whole test suite
 	@$(BIN)/python -m pytest
 
 lint: install ## ruff, mypy, import-linter, sqlfluff, squawk
@@ -65,6 +65,9 @@ schema: install ## Write sql/schema.sql from the migrations
 
 docs: install ## Write docs/reference from the code
 	@$(BIN)/python infra/reference.py docs/reference
+
+promtool:
+	@infra/check_promtool.sh $(BIN)
 
 browser:
 	@infra/check_browser.sh

@@ -5,10 +5,8 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from liber_tasks import cli_learn, cli_model, cli_readout, cli_train, cli_vectors, db, learning
+from liber_tasks import cli_learn, cli_model, cli_readout, cli_status, cli_train, cli_vectors, db, learning, logs
 from liber_tasks.cli_efficiency import efficiency
 from liber_tasks.cli_erasures import erasures
 from liber_tasks.cli_evaluate import evaluate
@@ -193,29 +191,16 @@ def readmit(user: Annotated[str, typer.Argument(help="User id.")], as_json: AsJs
     show(readmit_user(db.connect(settings()), user), as_json)
 
 
-@app.command()
-def status(as_json: AsJson = False) -> None:
-    """Backlog of every stage."""
-    from liber_tasks.status import status as read
-
-    with db.database_errors():
-        stages = read(db.connect(settings()))
-    if as_json:
-        show({"stages": [plain(stage) for stage in stages]}, True)
-        return
-    table = Table("stage", "unit", box=None)
-    for name in ("done", "pending", "failed"):
-        table.add_column(name, justify="right")
-    for stage in stages:
-        table.add_row(stage.stage, stage.unit, f"{stage.done:,}", f"{stage.pending:,}", f"{stage.failed:,}")
-    Console().print(table)
+app.command()(cli_status.status)
+app.command()(cli_status.metrics)
 
 
 def main() -> None:
     """Entry point: errors a user can act on are one sentence on stderr, not a traceback."""
     try:
-        with db.database_errors():
+        logs.configure(settings().log)
+        with db.database_errors(), logs.bound(run=logs.new_run()):
             app()
     except LiberError as error:
-        print(f"liber: {error}", file=sys.stderr)
+        logs.tell(error)
         sys.exit(error.exit_code)

@@ -1,6 +1,7 @@
 """What the command line reads and prints: moments, progress, results as text or JSON."""
 
 import json
+import logging
 import sys
 from collections.abc import Callable
 from datetime import date, datetime
@@ -8,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from liber_tasks import logs
 from liber_tasks.errors import InputError
 from liber_tasks.types import Progress
 
@@ -26,14 +28,18 @@ def moment(option: str, value: str) -> datetime:
 def line_progress() -> Progress:
     """A line on stderr that is rewritten; on a pipe, a line a tenth."""
     last: dict[str, Any] = {"tenth": None}
+    logger = logging.getLogger("liber.progress")
 
     def show(done: int, total: int | None, label: str) -> None:
         text = f"{label}: {done:,}{f' of {total:,}' if total else ''}"
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not logs.is_json():
             print(f"\r\033[K{text}", end="\n" if done == total else "", file=sys.stderr, flush=True)
         elif last["tenth"] != (tenth := (label, done * 10 // total if total else done // 10_000)):
             last["tenth"] = tenth
-            print(text, file=sys.stderr, flush=True)
+            if logs.is_json():
+                logger.info("%s", text)
+            else:
+                print(text, file=sys.stderr, flush=True)
 
     return show
 

@@ -150,6 +150,24 @@ class Settings(BaseSettings):
     search_tasks: int = Field(2, ge=1, description="candidates of a grid that a DAG run trains at once")
     model_name: str = Field("liber-ctr", description="registered model in MLflow")
 
+    # Observability
+    log: Literal["text", "json"] = Field(
+        "text", description="json: one JSON object a line on stderr, with run and shard"
+    )
+    status_interval: float = Field(60, ge=1, description="seconds between two counts of what is done and what waits")
+    freshness_target: Duration = Field(timedelta(hours=24), description="a sealed partition has its vector within this")
+    llm_price_in: float | None = Field(
+        None, ge=0, description="price of a million prompt tokens; empty: no cost is shown"
+    )
+    llm_price_out: float | None = Field(None, ge=0, description="likewise, of answer tokens")
+    llm_currency: str = Field("USD", description="of these prices")
+    metrics_address: str = Field("127.0.0.1", description="interface `liber metrics` listens on")
+    metrics_port: int = Field(9477, ge=0, le=65535)
+    metrics_cert: Path | None = Field(None, description="PEM file: the endpoint speaks TLS")
+    metrics_key: Path | None = Field(None, description="PEM file with its key")
+    metrics_client_ca: Path | None = Field(None, description="PEM file: clients need a certificate of this authority")
+    metrics_open: bool = Field(False, description="other machines may read without one")
+
     # Dashboard
     dashboard_address: str = Field("127.0.0.1", description="interface it listens on; the default: this machine's only")
     dashboard_auth: Path | None = Field(None, description="TOML file with the OpenID Connect provider that lets in")

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from airflow.sdk import Asset, Connection, Param, get_current_context
 from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, AirflowSkipException
 
+from liber_tasks import logs
 from liber_tasks.config import Settings, load
 from liber_tasks.errors import InputError, LiberError
 from liber_tasks.learning import in_flight
@@ -133,11 +134,21 @@ def run_name(context: Mapping[str, Any]) -> str:
     return f"{context['dag'].dag_id}/{context['dag_run'].run_id}"
 
 
+def _where() -> dict[str, Any]:
+    """What a task's log lines carry; nothing outside a task."""
+    try:
+        context = get_current_context()
+    except RuntimeError:
+        return {}
+    return {"run": run_name(context), "task": context["ti"].task_id}
+
+
 @contextmanager
 def clear_errors() -> Iterator[None]:
     """Bad input ends the task at once; a service that is away is retried; both in one sentence."""
     try:
-        yield
+        with logs.bound(**_where()):
+            yield
     except InputError as error:
         raise AirflowFailException(str(error)) from None
     except LiberError as error:
@@ -152,12 +163,16 @@ def announce(context: Mapping[str, Any], what: Literal["items", "partitions", "v
     that failed before it came here, and a machine whose clock is wrong lose no event.
     """
     from liber_tasks.db import connect, database_errors, query
+    from liber_tasks.status.stored import keep_fresh
 
-    with clear_errors(), database_errors(), connect(task_settings()).begin() as connection:
-        run = {"run": run_name(context)}
-        brought = int(connection.execute(query(f"announce/{what}"), run).scalar_one())
-        if brought:
-            connection.execute(query("announce/keep"), {"what": what, **run})
+    with clear_errors(), database_errors():
+        settings = task_settings()
+        with connect(settings).begin() as connection:
+            run = {"run": run_name(context)}
+            brought = int(connection.execute(query(f"announce/{what}"), run).scalar_one())
+            if brought:
+                connection.execute(query("announce/keep"), {"what": what, **run})
+        keep_fresh(connect(settings), settings)
     if not brought:
         raise AirflowSkipException(f"There are no new {what.replace('_', ' ')}.")
     return brought

@@ -32,6 +32,9 @@ class Shard:
         if not 0 <= self.number < self.of:
             raise InputError(f"shard {self.number}/{self.of}: the number must be from 0 to {self.of - 1}.")
 
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
+
     @classmethod
     def parse(cls, text: str) -> "Shard":
         """Read "0/4". Raises InputError if it is nothing like it."""

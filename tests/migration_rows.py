@@ -118,7 +118,12 @@ VALUES (1, '2024-05-08', repeat('4', 64), '{"splits": 5000}');
 """
 
 V13 = """
+INSERT INTO liber.pipeline_state (counted_at, seconds, result) VALUES ('2024-06-03Z', 0.5, '{"stages": []}');
+INSERT INTO liber.pipeline_hour VALUES ('ingest', '2024-06-03T10:00:00Z', 28);
+"""
+
+V14 = """
 INSERT INTO liber.announcement (what, run) VALUES ('partitions', 'ingest_behaviors/manual');
 """
 
-OF_VERSION = {3: V3, 4: V4, 5: V5, 6: V6, 7: V7, 8: V8, 9: V9, 10: V10, 11: V11, 12: V12, 13: V13}
+OF_VERSION = {3: V3, 4: V4, 5: V5, 6: V6, 7: V7, 8: V8, 9: V9, 10: V10, 11: V11, 12: V12, 13: V13, 14: V14}

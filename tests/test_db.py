@@ -30,4 +30,4 @@ def test_a_database_without_the_schema_says_what_to_run(cluster) -> None:
 def test_pipeline_status_has_one_row_a_stage(engine: Engine) -> None:
     with engine.connect() as connection:
         stages = connection.execute(text("SELECT stage FROM liber.pipeline_status")).scalars().all()
-    assert stages == ["ingest", "partition", "summary", "shift", "encode", "item knowledge"]
+    assert stages == ["ingest", "partition", "summary", "shift", "encode", "item knowledge", "readout"]

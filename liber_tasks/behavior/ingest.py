@@ -5,6 +5,7 @@ stops a load half-way leaves nothing of that file behind; running it again finis
 before (known by its content) is a no-op.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from liber_tasks import logs
 from liber_tasks.behavior.load import Load, Tally
 from liber_tasks.behavior.sources import LAYOUTS, Kind, Source, find
 from liber_tasks.config import Settings
@@ -21,6 +23,7 @@ from liber_tasks.db import clock, database_errors, query
 from liber_tasks.errors import InputError
 from liber_tasks.types import Progress, silent
 
+_log = logging.getLogger("liber.ingest")
 TOLERATED = 10  # bad rows that a short file may have, whatever their share, as long as most rows are good
 
 
@@ -129,7 +132,7 @@ def ingest(
         raise InputError(f"now == {now.isoformat()} has no time zone: give one, such as {now.isoformat()}+00:00.")
     sources = find(paths, format, kind)
     latest = (now or clock(engine)) + timedelta(seconds=settings.max_future)
-    with database_errors():
+    with database_errors(), logs.stage("ingest", kind=kind):
         return IngestReport(tuple(_load(engine, settings, source, kind, latest, progress) for source in sources))
 
 
@@ -169,6 +172,8 @@ def _load_file(
             "refused": load.tally.refused,
         }
         connection.execute(query("behavior/finish_file"), {"file_id": file_id, **counts})
+    with logs.bound(file_id=file_id):
+        _log.info("%s", ", ".join(f"{n} {count}" for count, n in counts.items()))
     return FileReport(name, kind, sha256, reasons=dict(load.tally.all_reasons.most_common()), **counts)
 
 

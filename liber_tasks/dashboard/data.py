@@ -1,5 +1,7 @@
 """What the pages read: stored results, by the read-only role, kept for a few seconds."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import streamlit as st
@@ -12,6 +14,8 @@ from liber_tasks.db import database_errors, engine, query
 from liber_tasks.errors import LiberError
 from liber_tasks.experiment.record import Readout, from_dict
 from liber_tasks.explain import Explanation, explain
+from liber_tasks.status import stored
+from liber_tasks.status.state import State
 
 SECONDS = 15  # a page may be this much older than the database
 
@@ -25,17 +29,32 @@ def rows(name: str, /, **parameters: Any) -> list[Row]:
     Raises:
         LiberError: the database is not set, unreachable, without our schema, or refuses this role; says which.
     """
+    with _refusals(), database_errors(), _reader().connect() as connection:
+        found = connection.execution_options(postgresql_readonly=True).execute(query(f"dashboard/{name}"), parameters)
+        return [dict(row) for row in found.mappings()]
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """A role without rights, in one sentence."""
     try:
-        with database_errors(), _reader().connect() as connection:
-            found = connection.execution_options(postgresql_readonly=True).execute(
-                query(f"dashboard/{name}"), parameters
-            )
-            return [dict(row) for row in found.mappings()]
+        yield
     except DBAPIError as error:
         reason = str(error.orig).strip().splitlines()[0]
         raise LiberError(
             f"The database refused to answer: {reason}. Check that LIBER_READER_DATABASE_URL may read schema liber."
         ) from error
+
+
+@st.cache_data(ttl=SECONDS, show_spinner="Counting what is done and what waits")
+def pipeline_state(anew: bool) -> State:
+    """The pipeline's state: counted now where that takes a second or `anew` asks for it, else what was counted last.
+
+    Raises:
+        LiberError: as `rows`.
+    """
+    with _refusals(), database_errors():
+        return (stored.refresh if anew else stored.current)(_reader(), settings())
 
 
 def record(name: str, result: Row) -> Readout:

@@ -62,6 +62,22 @@ def age(value: timedelta) -> str:
     return f"{size} {unit}{'' if size == 1 else 's'} ago"
 
 
+def span(value: timedelta) -> str:
+    """How long: `40 seconds`, `12 minutes`, `3 hours`, `5 days`."""
+    seconds = int(value.total_seconds())
+    for size, unit in ((172_800, "day"), (7_200, "hour"), (120, "minute")):
+        if seconds >= size:
+            n = seconds // {"day": 86_400, "hour": 3_600, "minute": 60}[unit]
+            return f"{n} {unit}s"
+    return f"{seconds} second{'' if seconds == 1 else 's'}"
+
+
+def work(seconds: float) -> str:
+    """Time that was spent: `40.0 s`, `12.5 min`, `3.1 h`."""
+    size, unit = (3600, "h") if seconds >= 3600 else (60, "min") if seconds >= 60 else (1, "s")
+    return f"{seconds / size:,.1f}{THIN}{unit}"
+
+
 def count(n: int, one: str, several: str | None = None) -> str:
     """`1 user`, `2,000 users`."""
     return f"{n:,} {one if n == 1 else several or one + 's'}"

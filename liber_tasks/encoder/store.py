@@ -1,6 +1,7 @@
 """From texts to r_j in pgvector (paper, Eq. 4): only what is new, with a frozen encoder, each batch committed."""
 
 import hashlib
+import logging
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sqlalchemy import Engine
 
+from liber_tasks import logs
 from liber_tasks.binary_copy import copy_columns, write_columns
 from liber_tasks.config import Settings
 from liber_tasks.db import database_errors, query
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from liber_tasks.encoder.knowledge import KnowledgeEncoder
     from liber_tasks.encoder.pca import Projection
 
+_log = logging.getLogger("liber.encode")
 BATCH = 512  # partitions committed together
 
 
@@ -89,7 +92,7 @@ def encode(
         raise InputError(
             f"LIBER_ENCODER_DIMENSION is {settings.encoder_dimension}: make it even, a half for each text."
         )
-    with database_errors():
+    with database_errors(), logs.stage("encode", knowledge_version=settings.knowledge_version):
         with engine.connect() as connection:
             texts = {row.knowledge_version: row.texts for row in connection.execute(query("encoder/texts"))}
         learnt = [version for version, n in texts.items() if n]
@@ -116,6 +119,10 @@ def encode(
             bert = bert or _load(settings)
             vectors = _vectors(bert, frozen.projection, batch, progress)
             encoded += _store(engine, versions, batch, vectors)
+            ends = {f"{end}_{name}": batch[at][name] for end, at in (("first", 0), ("last", -1)) for name in
+                    ("user_key", "partition_no")}  # fmt: skip
+            with logs.bound(encoder_version=frozen.version, **ends):
+                _log.info("%d partitions", len(batch))
     try_register(register, engine, settings, frozen.version)
     return EncodeReport(
         frozen.version, knowledge_version, encoded, frozen.fitted_texts, frozen.projection.explained_variance,

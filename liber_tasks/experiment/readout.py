@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
+from liber_tasks import logs
 from liber_tasks.db import database_errors, query
 from liber_tasks.errors import InputError
 from liber_tasks.experiment import looks
@@ -44,7 +45,7 @@ def readout(engine: Engine, name: str, *, watermark: datetime | None = None, pro
             none of its days, plays of the last day are missing, or the SQL of one of its metrics fails.
         ServiceUnavailable: the database cannot be reached.
     """
-    with database_errors():
+    with database_errors(), logs.stage("readout", experiment=name):
         with engine.connect() as connection:
             experiment = load(connection, name)
             view = window(experiment, newest(connection, experiment) if watermark is None else watermark)

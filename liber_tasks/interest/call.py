@@ -22,6 +22,11 @@ class PartitionPlace:
     partition_no: int
 
     @property
+    def numbers(self) -> dict[str, int]:
+        """What log lines name it by: no external id."""
+        return {"user_key": self.user_key, "partition_no": self.partition_no}
+
+    @property
     def owner(self) -> int:
         """Whose rows: once they are erased, nothing more is asked about them."""
         return self.user_key
@@ -38,6 +43,11 @@ class ItemPlace:
 
     item_key: int
     attributes_sha256: str
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """What log lines name it by."""
+        return {"item_key": self.item_key}
 
     @property
     def owner(self) -> int:

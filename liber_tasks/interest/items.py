@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
+from liber_tasks import logs
 from liber_tasks.config import Settings
 from liber_tasks.db import database_errors, query
 from liber_tasks.interest import ledger as books
@@ -16,7 +17,6 @@ from liber_tasks.interest.budget import Account, Bound, Budget
 from liber_tasks.interest.call import ItemPlace
 from liber_tasks.interest.item_backlog import ItemBacklog, due, items_in_order, pages
 from liber_tasks.interest.item_prompt import ItemKnowledge
-from liber_tasks.interest.learn import new_run
 from liber_tasks.interest.loop import Loop
 from liber_tasks.interest.plan import CHARACTERS_PER_TOKEN
 from liber_tasks.types import Progress, Shard, silent
@@ -121,10 +121,11 @@ def learn_items(
     begun = time.monotonic()
     knowledge = versions.items_in_use(engine, settings)
     settings = settings.model_copy(update={"llm_model": knowledge.model, "llm_guided": knowledge.guided})
-    run_id = run_id or new_run()
+    run_id = run_id or logs.new_run()
     budget = Budget(max_calls, max_tokens, max_seconds)
     done: Counter[str] = Counter()
-    with database_errors():
+    about = {"run": run_id, "shard": shard and str(shard), "knowledge_version": knowledge.version}
+    with database_errors(), logs.stage("plan" if dry_run else "learn", **about):
         keys = items_in_order(engine, max_items, shard or Shard())
         if dry_run:
             missing = due(engine, knowledge, keys)

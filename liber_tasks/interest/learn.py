@@ -1,15 +1,14 @@
 """Learning run: asks the LLM for every missing summary and shift (paper, section 3.3)."""
 
 import asyncio
-import secrets
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 
+from liber_tasks import logs
 from liber_tasks.config import Settings
 from liber_tasks.db import database_errors
 from liber_tasks.interest import inputs, versions
@@ -105,10 +104,11 @@ def learn(
     begun = time.monotonic()
     knowledge = versions.in_use(engine, settings)
     settings = settings.model_copy(update={"llm_model": knowledge.model, "llm_guided": knowledge.guided})
-    run_id = run_id or new_run()
+    run_id = run_id or logs.new_run()
     budget = Budget(max_calls, max_tokens, max_seconds)
     done: Counter[str] = Counter()
-    with database_errors():
+    about = {"run": run_id, "shard": shard and str(shard), "knowledge_version": knowledge.version}
+    with database_errors(), logs.stage("plan" if dry_run else "learn", **about):
         inputs.check_described(engine, knowledge)
         if users is None:
             keys = inputs.users_in_order(engine, settings.learn_order, max_users, shard or Shard())
@@ -149,8 +149,3 @@ def learn(
         stopped_by=account.reached if summaries + shifts else None, seconds=time.monotonic() - begun, hours=None,
         pending_summaries=summaries, pending_shifts=shifts, knowledge_version=knowledge.version,
     )  # fmt: skip
-
-
-def new_run() -> str:
-    """A name for a run that has none."""
-    return f"cli-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Generic, Literal, Protocol
 
+from liber_tasks import logs
 from liber_tasks.config import Settings
 from liber_tasks.errors import LiberError, ServiceUnavailable
 from liber_tasks.interest.budget import Account
@@ -22,6 +24,7 @@ from liber_tasks.types import Progress
 UNITS_AHEAD = 16  # users, or pages of items, whose calls are rendered ahead, if these are few
 AHEAD = 2  # calls claimed ahead for each one in flight
 RENDERED_AHEAD = 8  # calls rendered ahead for each one in flight: enough, whatever the number of units
+_log = logging.getLogger("liber.learn")
 LABEL = "texts"  # what progress counts
 FAILURES_IN_A_ROW = 10  # failed calls without one success between them: the server is ill, stop asking
 
@@ -234,6 +237,10 @@ class Loop(Generic[Place]):
             self._progress(self._texts, self._total, LABEL)
 
     async def _lost(self, call: Call[Place], state: Literal["failed", "quarantined"], error: str, spent: Spent) -> None:
+        with logs.bound(kind=call.kind, **call.place.numbers):
+            _log.warning(
+                "call %s: %s", state, error.partition(":")[0]
+            )  # what follows may be the model's or the server's
         await _in_thread(self._storing, self._ledger.give_up, [(call, error, spent)], state)
         self._account.settle(call, spent)
         self._done.update({state: 1, "prompt_tokens": spent.prompt_tokens,

@@ -17,7 +17,7 @@ from liber_tasks.local.environment import Stack
 from liber_tasks.local.report import counts, show_report
 from liber_tasks.local.show import bars, bring_up, console, show_addresses
 from liber_tasks.local.stack import down, is_up, memory_mb
-from liber_tasks.status import status
+from liber_tasks.status.count import backlog
 
 EXPERIMENT = "liber-memory-simulated"
 APPROVE = "approve"  # the task of `promote_ctr` that waits for a person
@@ -145,4 +145,5 @@ def _interests_to_learn(engine: Engine, settings: Settings) -> int:
 
 
 def _stage(engine: Engine, *stages: str) -> int:
-    return sum(stage.done for stage in status(engine) if stage.stage in stages)
+    with engine.connect() as connection:
+        return sum(stage.done for stage in backlog(connection) if stage.stage in stages)

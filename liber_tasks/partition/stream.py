@@ -4,6 +4,7 @@ The cache of a user is a range of `seq`, and a sealed partition is one too: seal
 the start of the cache. No behaviour row is touched, and streams that cannot have anything to seal are not even read.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,12 +13,14 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Engine
 
+from liber_tasks import logs
 from liber_tasks.binary_copy import copy_columns
 from liber_tasks.db import database_errors, query
 from liber_tasks.errors import InputError
 from liber_tasks.partition.rules import PartitionRule
 from liber_tasks.types import Progress, Shard, silent
 
+_log = logging.getLogger("liber.seal")
 USERS_A_TRANSACTION = 5_000
 BEHAVIORS_A_TRANSACTION = 500_000  # a user with more is a transaction of its own
 
@@ -69,7 +72,7 @@ def seal(
     parameters = _parameters(rule, watermark)
     partitions = behaviors = done = 0
     reasons: dict[str, int] = {}
-    with database_errors():
+    with database_errors(), logs.stage("seal", shard=shard and str(shard)):
         parameters |= {"users": None if users is None else _keys(engine, users)}
         with engine.connect() as connection:
             due = copy_columns(
@@ -84,6 +87,8 @@ def seal(
                     partitions += row.partitions
                     behaviors += row.behaviors
                     reasons[row.reason] = reasons.get(row.reason, 0) + row.partitions
+            with logs.bound(first_user_key=int(batch.min()), last_user_key=int(batch.max())):
+                _log.info("%d users", len(batch))
             done += len(batch)
             progress(done, len(due["user_key"]), "seal users")
     return SealReport(partitions, behaviors, dict(sorted(reasons.items())))

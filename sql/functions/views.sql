@@ -1,7 +1,7 @@
 -- Views for readers (role liber_reader). Dropped first: a view's columns cannot be replaced freely.
 DROP VIEW IF EXISTS
-liber.partition_event, liber.interest_timeline, liber.pipeline_status, liber.readout_current, liber.llm_run,
-liber.llm_user;
+liber.partition_event, liber.interest_timeline, liber.pipeline_status, liber.experiment_reading, liber.readout_current,
+liber.llm_run, liber.llm_user;
 
 -- One row a behaviour inside a sealed partition.
 CREATE VIEW liber.partition_event AS
@@ -39,7 +39,40 @@ LEFT JOIN liber.interest AS c
         AND s.knowledge_version = c.knowledge_version
 LEFT JOIN liber.knowledge_version AS k ON s.knowledge_version = k.knowledge_version;
 
--- One row a stage: what is done and what waits.
+-- One row an experiment that is read day by day: how far it was, and since when the next day waits (null: read). A day
+-- may be read three hours after its end, when the readout DAG runs.
+CREATE VIEW liber.experiment_reading AS
+WITH newest AS (
+    SELECT DISTINCT ON (experiment_key)
+        experiment_key,
+        until_day,
+        result #>> '{sample_ratio,ok}' = 'false' AS split_broken
+    FROM liber.readout
+    ORDER BY experiment_key ASC, until_day DESC, readout_key DESC
+),
+
+due AS (
+    SELECT
+        e.name,
+        e.ends_at,
+        n.until_day::timestamp AT TIME ZONE 'UTC' AS read_until,
+        n.until_day,
+        n.split_broken,
+        date_trunc('day', coalesce(n.until_day::timestamp AT TIME ZONE 'UTC', e.starts_at), 'UTC')
+        + interval '27 hours' AS due_at
+    FROM liber.experiment AS e
+    LEFT JOIN newest AS n ON e.experiment_key = n.experiment_key
+    WHERE e.archived_at IS NULL AND e.stopped_at IS NULL AND e.starts_at <= now()
+)
+
+SELECT
+    name AS experiment,
+    until_day,
+    split_broken,
+    CASE WHEN due_at <= now() AND (read_until IS NULL OR read_until < ends_at) THEN due_at END AS behind_since
+FROM due;
+
+-- One row a stage: what is done and what waits. It counts: liber.pipeline_state has what was counted last.
 CREATE VIEW liber.pipeline_status AS
 WITH partitions AS (
     SELECT
@@ -149,6 +182,15 @@ FROM (
     SELECT 5, 'encode', 'partitions', vectors.n, encodable.n - vectors.n, 0 FROM vectors CROSS JOIN encodable
     UNION ALL
     SELECT 6, 'item knowledge', 'items', items.described, items.n - items.described - items.lost, items.lost FROM items
+    UNION ALL
+    SELECT
+        7,
+        'readout',
+        'experiments read',
+        count(*) FILTER (WHERE behind_since IS NULL),
+        count(*) FILTER (WHERE behind_since IS NOT NULL),
+        count(*) FILTER (WHERE split_broken)
+    FROM liber.experiment_reading
 ) AS stages
 ORDER BY step;
 

@@ -37,7 +37,7 @@ INSERT INTO liber.interest VALUES
 (1, 2, 'summary', 'kv1', 'Turned to science fiction.', 'x', 220, 31, 0.5, 'stop'),
 (1, 2, 'shift', 'kv1', 'From drama to science fiction.', 'x', 90, 12, 0.5, 'stop');
 INSERT INTO liber.llm_call (call_key, user_key, partition_no, kind, knowledge_version, state, error, run_id)
-VALUES ('k', 1, 3, 'summary', 'kv1', 'quarantined', 'empty answer', 'r');
+VALUES ('k', 1, 3, 'summary', 'kv1', 'quarantined', 'the answer is empty', 'r');
 INSERT INTO liber.ingest_file (sha256, kind, source, rows_read, accepted, duplicates, rejected)
 VALUES ('s', 'behaviors', 'f.jsonl', 56, 55, 0, 1);
 INSERT INTO liber.rejected_row VALUES (1, 7, 'event_time is not a time', '{}');

@@ -67,7 +67,9 @@ def test_every_page_shows_what_is_stored(
 
     page.goto(f"{url}/pipeline")
     expect(page.get_by_text("event_time is not a time")).to_be_visible()
-    expect(page.get_by_text("summary: empty answer")).to_be_visible()
+    expect(page.get_by_role("cell", name="empty answer")).to_be_visible()
+    expect(page.get_by_text("Fresh: every partition that is learnt has its vector")).to_have_count(0)  # two wait
+    expect(page.get_by_text("On time: the oldest partition without its vector has waited")).to_be_visible()
     expect(page.locator("[data-testid=stVegaLiteChart]").get_by_text("waiting")).to_be_visible()
     with engine.begin() as connection:
         connection.execute(text("INSERT INTO liber.rejected_row VALUES (1, 8, 'a new reason', '')"))

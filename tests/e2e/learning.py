@@ -46,11 +46,15 @@ class Api(AirflowApi):
         value = self._send("GET", path, params={"map_index": map_index}).json()["value"]
         return json.loads(value) if isinstance(value, str) else value
 
+    def lines(self, run: DagRun, task_id: str, map_index: int = -1) -> list[dict[str, Any]]:
+        """The log of a task's first try, a line an entry, with all that it carries."""
+        path = f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/{task_id}/logs/1"
+        lines = self._send("GET", path, params={"full_content": True, "map_index": map_index}).json()["content"]
+        return [line for line in lines if isinstance(line, dict)]
+
     def said(self, run: DagRun, task_id: str) -> str:
         """The log of an unmapped task's first try."""
-        path = f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/{task_id}/logs/1"
-        lines = self._send("GET", path, params={"full_content": True}).json()["content"]
-        return "\n".join(line["event"] for line in lines if isinstance(line, dict))
+        return "\n".join(line["event"] for line in self.lines(run, task_id))
 
     def backfilled(self, dag_id: str, first: str, last: str) -> list[DagRun]:
         """The runs of a backfill from one day to another, once all have finished."""

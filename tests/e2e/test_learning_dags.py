@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import psutil
 import pytest
@@ -11,6 +12,7 @@ from liber_tasks.errors import LiberError
 from liber_tasks.interest.traces import forget
 from liber_tasks.learning import with_version
 from liber_tasks.local.stack import LLM_POOL
+from liber_tasks.status.stored import stored
 from liber_tasks.training.load import load
 from tests.conftest import free_port
 from tests.e2e.learning import IN_FLIGHT, IN_FLIGHT_OF_A_TASK, SHARDS, World, world
@@ -61,6 +63,11 @@ def test_every_question_is_asked_once_and_every_text_stored_once(there: World) -
     assert cost["completion_tokens"] > 0
     assert cost["hours"] is None  # no call was made yet
     assert f"Version {in_use}: 20 calls for 4 users" in there.api.said(run, "plan")
+    carried = [line for line in there.api.lines(run, "learn", 1) if line.get("stage") == "learn"]
+    assert {(line["run"], line["shard"], line["task"]) for line in carried} == {
+        (f"learn_interests/{run.run_id}#1/2", "1/2", "learn")
+    }
+    assert stored(there.engine).waiting == timedelta(0)  # counted by the run's last task
 
 
 def test_a_second_run_asks_nothing(there: World, version: str) -> None:

@@ -7,17 +7,18 @@ import altair as alt
 import pandas as pd
 
 from liber_tasks.dashboard.charts.theme import BLUE, ORANGE, ROW, SVG, VERMILION
+from liber_tasks.status.state import Stage
 
 
-def stages(rows: list[dict[str, Any]]) -> alt.Chart:
+def stages(rows: list[Stage]) -> alt.Chart:
     """How far each stage is: shares done, waiting and set aside.
 
     Args:
-        rows: of liber.pipeline_status, in the order of the pipeline.
+        rows: in the order of the pipeline.
     """
     names = {"done": "done", "pending": "waiting", "failed": "set aside"}
     frame = pd.DataFrame(
-        {"stage": row["stage"], "state": word, "n": row[field], "order": place}
+        {"stage": row.stage, "state": word, "n": getattr(row, field), "order": place}
         for row in rows
         for place, (field, word) in enumerate(names.items())
     )
@@ -25,7 +26,7 @@ def stages(rows: list[dict[str, Any]]) -> alt.Chart:
         alt.Chart(frame)
         .mark_bar(size=22)
         .encode(
-            y=alt.Y("stage:N", sort=[row["stage"] for row in rows], title=None, axis=alt.Axis(ticks=False)),
+            y=alt.Y("stage:N", sort=[row.stage for row in rows], title=None, axis=alt.Axis(ticks=False)),
             x=alt.X(
                 "n:Q", stack="normalize", title="share of the stage's work", axis=alt.Axis(format="%", tickCount=5)
             ),

@@ -1,4 +1,4 @@
--- Dashboard: when the newest row of each kind was written; null: none, or none for :days days. A block-range index
+-- Status: when the newest row of each kind was written; null: none, or none for :days days. A block-range index
 -- finds the rows since a moment, not the newest, so the last day is asked first, then the last week.
 SELECT
     (SELECT max(ingested_at) FROM liber.ingest_file WHERE kind = 'behaviors') AS behaviour,

@@ -1,4 +1,4 @@
--- Dashboard: what each knowledge version's LLM calls cost, the newest version first.
+-- Status: what each knowledge version's LLM calls cost, the newest version first.
 WITH cost AS (
     SELECT
         knowledge_version,

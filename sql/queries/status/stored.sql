@@ -1,0 +1,2 @@
+-- Status: what was counted last.
+SELECT result FROM liber.pipeline_state
