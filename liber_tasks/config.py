@@ -143,6 +143,11 @@ class Settings(BaseSettings):
     search_tasks: int = Field(2, ge=1, description="candidates of a grid that a DAG run trains at once")
     model_name: str = Field("liber-ctr", description="registered model in MLflow")
 
+    # Airflow's tasks
+    task_retries: int = Field(4, ge=0, description="tries after a failure that may pass: 10 s later, then twice that")
+    deadline: Duration | None = Field(None, description="a DAG run that takes longer raises an alert; empty: none does")
+    alert_url: SecretStr | None = Field(None, description="webhook that alerts are posted to; empty: the log only")
+
     # Dashboard
     dashboard_address: str = Field("127.0.0.1", description="interface it listens on; the default: this machine's only")
     dashboard_auth: Path | None = Field(None, description="TOML file with the OpenID Connect provider that lets in")

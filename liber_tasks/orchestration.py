@@ -1,20 +1,21 @@
-"""Between Airflow and the stages: assets, settings from Connections, checked parameters, errors that end a task.
+"""Between Airflow and the stages: assets and their events, settings from Connections, checked parameters.
 
-The only module of the package that imports Airflow, and only its task SDK.
+With `orchestration_failures` the only module of the package that imports Airflow, and only its task SDK.
 """
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from datetime import datetime, timedelta
-from typing import Any, Literal
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
 
 from airflow.sdk import Asset, Connection, Param
-from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSkipException
 
 from liber_tasks.config import Settings, load
-from liber_tasks.errors import InputError, LiberError
+from liber_tasks.errors import InputError
 from liber_tasks.learning import in_flight
+from liber_tasks.orchestration_failures import DAG_DEFAULTS as DAG_DEFAULTS
+from liber_tasks.orchestration_failures import deadline as deadline
 from liber_tasks.types import Progress
 
 ITEMS = Asset("liber://items")
@@ -24,7 +25,6 @@ INTEREST_VECTORS = Asset("liber://interest_vectors")
 CTR_MODEL = Asset("liber://ctr_model")
 AB_READOUT = Asset("liber://ab_readout")
 
-DAG_DEFAULTS: dict[str, Any] = {"owner": "liber", "retries": 2, "retry_delay": timedelta(seconds=20)}
 LLM_POOL = "llm"
 
 _CALL_PARAMS: dict[str, Param] = {
@@ -76,22 +76,20 @@ def checked(context: Mapping[str, Any]) -> dict[str, Any]:
     """The run's parameters.
 
     Raises:
-        AirflowFailException: the run was triggered with a key the DAG does not have; Airflow itself would ignore it.
+        InputError: the run was triggered with a key the DAG does not have; Airflow itself would ignore it.
     """
     params = dict(context["params"])
     unknown = set(context["dag_run"].conf or {}) - set(context["dag"].params)
     if unknown:
         known = ", ".join(sorted(context["dag"].params))
-        raise AirflowFailException(f"Unknown parameter {', '.join(sorted(unknown))}: this DAG has {known}.")
+        raise InputError(f"Unknown parameter {', '.join(sorted(unknown))}: this DAG has {known}.")
     return params
 
 
 def watermark(context: Mapping[str, Any]) -> datetime | None:
-    """Moment up to which a run reads: its parameter, or what it was scheduled or backfilled for; None: the newest."""
-    if given := context["params"]["watermark"]:
-        return datetime.fromisoformat(given)
-    run = context["dag_run"]
-    return None if run.run_type == "manual" else run.logical_date
+    """Moment up to which a run reads: its parameter, or the day it is keyed by; None: the newest."""
+    given = context["params"]["watermark"]
+    return datetime.fromisoformat(given) if given else context["dag_run"].partition_date
 
 
 def run_name(context: Mapping[str, Any]) -> str:
@@ -99,31 +97,27 @@ def run_name(context: Mapping[str, Any]) -> str:
     return f"{context['dag'].dag_id}/{context['dag_run'].run_id}"
 
 
-@contextmanager
-def clear_errors() -> Iterator[None]:
-    """Bad input ends the task at once; a service that is away is retried; both in one sentence."""
-    try:
-        yield
-    except InputError as error:
-        raise AirflowFailException(str(error)) from None
-    except LiberError as error:
-        logging.getLogger(__name__).error("%s", error)
-        raise
-
-
-def announce(context: Mapping[str, Any], what: Literal["items", "partitions", "vectors", "item_vectors"]) -> int:
-    """Number of rows the run has brought; skips the task, and so its asset event, when there is none.
+def announce(context: Mapping[str, Any], asset: Asset, **extra: Any) -> int:
+    """Number of rows the run has brought to `asset`; skips the task, and so its asset event, when there is none.
 
     Counted in the database, so that a task that died after its commit and found nothing on its retry loses no event.
+    The event carries the counts, the versions and `extra`.
     """
-    from liber_tasks.db import connect, query
+    from liber_tasks.db import connect, database_errors, query
 
-    with clear_errors(), connect(task_settings()).connect() as connection:
+    what = asset.uri.removeprefix("liber://")
+    with database_errors(), connect(task_settings()).connect() as connection:
         since = {"since": context["dag_run"].start_date}
-        brought = int(connection.execute(query(f"announce/{what}"), since).scalar_one())
-    if not brought:
+        brought = connection.execute(query(f"announce/{what}"), since).mappings().one()
+    if not brought["rows"]:
         raise AirflowSkipException(f"This run brought no {what.replace('_', ' ')}.")
-    return brought
+    tell(context, asset, **brought, **extra)
+    return int(brought["rows"])
+
+
+def tell(context: Mapping[str, Any], asset: Asset, **extra: Any) -> None:
+    """What the event of `asset`, an outlet of the running task, says besides: ids, counts, versions; no data."""
+    context["outlet_events"][asset].extra.update(extra)
 
 
 def log_progress() -> Progress:
