@@ -35,7 +35,7 @@ USERS, LEARNT = 60, 2
 READER = "reader-"  # every user's id begins so, and nothing else does
 XCOM_BYTES = 1000
 SECONDS = 300  # nothing the tests wait for takes as long
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.fixture(scope="module")
@@ -197,18 +197,13 @@ def test_xcoms_hold_ids_and_counts_only(stack: Stack, travelled: Settings) -> No
     with db.engine(stack.database_url("airflow")).connect() as connection:
         rows = connection.execute(text("SELECT dag_id, task_id, key, value::text AS value FROM xcom")).all()
     assert {row.dag_id for row in rows} >= {"ingest_behaviors", "learn_interests", "train_ctr", "promote_ctr"}
-    assert [
-        row for row in rows if len(row.value) > XCOM_BYTES or READER in row.value or "postgresql" in row.value
-    ] == []
+    assert [row for row in rows if len(row.value) > XCOM_BYTES] == []
+    assert [row for row in rows if READER in row.value or "postgresql" in row.value] == []
 
 
 def test_lineage_and_metrics_go_where_the_configuration_says(stack: Stack, travelled: Settings, told: Told) -> None:
-    assert told.completed() >= {
-        "ingest_behaviors",
-        "ingest_behaviors.seal",
-        "learn_interests.encode",
-        "train_ctr.train",
-    }
+    ended = told.completed()
+    assert ended >= {"ingest_behaviors", "ingest_behaviors.seal", "learn_interests.encode", "train_ctr.train"}
     assert told.measured("dagrun.duration.success") >= {"ingest_behaviors", "train_ctr"}
 
 
