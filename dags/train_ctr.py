@@ -4,9 +4,8 @@ from typing import Any
 
 from airflow.sdk import Param, dag, get_current_context, task
 
+from liber_tasks import config, training_jobs
 from liber_tasks import orchestration as liber
-from liber_tasks import training_jobs
-from liber_tasks.config import Settings, load
 
 LIST = ["null", "array"]
 
@@ -39,7 +38,7 @@ LIST = ["null", "array"]
 def train_ctr() -> None:
     """Wire candidates -> fit_candidate (mapped) -> choose -> train."""
 
-    def given() -> tuple[Settings, dict[str, Any], dict[str, Any]]:
+    def given() -> tuple[config.Settings, dict[str, Any], dict[str, Any]]:
         """Settings, parameters, and what marks and shows the work of this run."""
         context = get_current_context()
         params = liber.checked(context)
@@ -53,7 +52,7 @@ def train_ctr() -> None:
         training_jobs.encode_items(settings, params["options"], shown["progress"])
         return training_jobs.candidates(settings, params["grid"])
 
-    @task(max_active_tis_per_dagrun=load().search_tasks)
+    @task(max_active_tis_per_dagrun=config.settings().search_tasks)
     def fit_candidate(candidate: dict[str, Any]) -> str:
         settings, params, shown = given()
         return training_jobs.fit_candidate(settings, candidate, params["options"], **shown)

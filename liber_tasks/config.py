@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, PlainSerializer, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from liber_tasks.errors import InputError
@@ -39,7 +39,11 @@ def duration(text: str) -> timedelta:
         raise ValueError("write a number and s, m, h or d, such as 90s, 30m, 12h, 7d") from None
 
 
-Duration = Annotated[timedelta, BeforeValidator(lambda value: duration(value) if isinstance(value, str) else value)]
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(lambda value: duration(value) if isinstance(value, str) else value),
+    PlainSerializer(lambda value: f"{value.total_seconds():f}s", return_type=str),  # as it is read, for other processes
+]
 
 
 class Settings(BaseSettings):

@@ -11,7 +11,7 @@ from typing import Any
 from airflow.sdk import Asset, Connection, Param
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSkipException
 
-from liber_tasks.config import Settings, load
+from liber_tasks.config import Settings, load, settings
 from liber_tasks.errors import InputError
 from liber_tasks.learning import in_flight
 from liber_tasks.orchestration_failures import DAG_DEFAULTS as DAG_DEFAULTS
@@ -64,11 +64,11 @@ def budgets(params: Mapping[str, Any]) -> dict[str, Any]:
 
 def llm_task() -> dict[str, Any]:
     """How a mapped task that calls the LLM runs: in the pool, with a slot for each call in flight."""
-    settings = load()
+    of_process = settings()
     return {
         "pool": LLM_POOL,
-        "pool_slots": in_flight(settings),
-        "max_active_tis_per_dagrun": settings.learn_shards,
+        "pool_slots": in_flight(of_process),
+        "max_active_tis_per_dagrun": of_process.learn_shards,
     }
 
 
