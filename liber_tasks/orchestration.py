@@ -105,7 +105,7 @@ def announce(context: Mapping[str, Any], asset: Asset, **extra: Any) -> int:
     """
     from liber_tasks.db import connect, database_errors, query
 
-    what = asset.uri.removeprefix("liber://")
+    what = asset.name.removeprefix("liber://")
     with database_errors(), connect(task_settings()).connect() as connection:
         since = {"since": context["dag_run"].start_date}
         brought = connection.execute(query(f"announce/{what}"), since).mappings().one()

@@ -66,10 +66,10 @@ class Api(AirflowApi):
         found = self._send("GET", f"/api/v2/dags/{dag_id}/dagRuns").json()["dag_runs"]
         return {run["dag_run_id"]: run["partition_key"] for run in found}
 
-    def events(self, uri: str) -> list[dict[str, Any]]:
+    def events(self, asset: str) -> list[dict[str, Any]]:
         """Events of an asset, oldest first."""
         found = self._send("GET", "/api/v2/assets/events", params={"order_by": "timestamp", "limit": 100}).json()
-        return [event for event in found["asset_events"] if event["uri"] == uri]
+        return [event for event in found["asset_events"] if event["name"] == asset]
 
     def finished(self, dag_id: str, run_id: str) -> DagRun:
         """The run once it has finished."""
