@@ -4,6 +4,7 @@ import os
 import secrets
 import shutil
 import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +16,9 @@ from sqlalchemy import Engine
 from liber_tasks import db
 from liber_tasks.config import Settings
 from liber_tasks.local import postgres
+
+# where `import airflow` puts a folder; a stack has its own
+os.environ.setdefault("AIRFLOW_HOME", str(Path(tempfile.gettempdir()) / "liber-tests-airflow"))
 
 
 def free_port() -> int:

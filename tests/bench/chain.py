@@ -115,7 +115,9 @@ def _stack() -> Iterator[tuple[Stack, Path]]:
     with tempfile.TemporaryDirectory(prefix="liber-bench-") as name:
         folder = Path(name)
         ports = {f"port_{service}": free_port() for service in SERVICES}
-        settings = Settings(_env_file=None, **ports, seeds=1, learn_max_users=1000, encoder_dimension=8)  # type: ignore[call-arg]
+        settings = Settings(
+            _env_file=None, **ports, seeds=1, learn_max_users=1000, learn_max_items=0, encoder_dimension=8
+        )  # type: ignore[call-arg]
         stack = Stack(folder / "var", settings)
         local_stack.up(stack, lambda done, total, label: say(label))
         try:
