@@ -13,7 +13,6 @@ import mlflow
 import pytest
 from sqlalchemy import text
 
-from infra.screenshot import chromium
 from liber_tasks import db
 from liber_tasks.behavior.movielens import obtain
 from liber_tasks.config import Settings, environment
@@ -211,18 +210,6 @@ def test_a_run_that_takes_too_long_alerts(stack: Stack, travelled: Settings, tol
     alert = told.alert("deadline_missed", "train_ctr", SECONDS)
     assert alert["error"] == f"it has not ended within {DEADLINE} (LIBER_DEADLINE)"
     assert alert["link"].startswith(f"{stack.urls['airflow']}/dags/train_ctr/runs/")
-
-
-def test_the_form_of_a_dag_shows_its_parameters(stack: Stack, travelled: Settings) -> None:
-    with chromium() as browser:
-        page = browser.new_page()
-        page.set_default_timeout(SECONDS * 1000)
-        page.goto(f"{stack.urls['airflow']}/dags/ingest_behaviors")
-        page.locator("input[name=username]").fill("admin")
-        page.locator("input[name=password]").fill(stack.secrets["airflow_admin"])
-        page.locator("button[type=submit]").click()
-        page.get_by_role("button", name="Trigger").first.click()
-        page.get_by_text("inactivity that ends a partition, such as 30m").wait_for()
 
 
 def test_simulated_plays_are_never_learnt_from(travelled: Settings) -> None:
