@@ -16,7 +16,7 @@ LIGHT = {"airflow", "asgiref", "croniter", "dotenv", "liber_tasks", "packaging",
 OURS = {"alerts", "config", "errors", "fusion", "fusion.options", "learning", "orchestration", "orchestration_failures",
         "training_jobs", "types"}  # fmt: skip
 INSPECT = """
-import importlib.util, json, sys
+import importlib.util, json, re, sys
 from airflow.sdk.definitions._internal.contextmanager import DagContext
 DagContext.current_autoregister_module_name = "dag_file"
 before = set(sys.modules)
@@ -28,6 +28,8 @@ dags = [dag for dag, _ in DagContext.autoregistered_dags]
 print(json.dumps({
     "imported": sorted({name.split(".")[0] for name in set(sys.modules) - before}),
     "ours": sorted(name for name in set(sys.modules) - before if name.startswith("liber_tasks")),
+    "unknown": [name for name in re.findall(r"\\bliber\\.(\\w+)", open(sys.argv[1]).read())
+                if not hasattr(module.liber, name)],
     "dags": [{
         "id": dag.dag_id, "tags": sorted(dag.tags), "doc": dag.doc_md, "catchup": dag.catchup,
         "active": dag.max_active_runs, "params": {k: p.schema for k, p in dag.params.items()},
@@ -74,6 +76,11 @@ def test_importing_it_loads_few_modules_and_known_ones(inspected: dict[str, Any]
     libraries = set(inspected["imported"]) - sys.stdlib_module_names - {"dag_file"}
     assert libraries <= LIGHT
     assert {name.partition(".")[2] for name in inspected["ours"]} - {""} <= OURS
+
+
+def test_what_its_tasks_call_of_the_orchestration_exists(inspected: dict[str, Any]) -> None:
+    """Inside a task a wrong name would show when it runs."""
+    assert inspected["unknown"] == []
 
 
 def test_it_is_wiring_only(inspected: dict[str, Any]) -> None:
