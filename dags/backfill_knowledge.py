@@ -26,6 +26,7 @@ RECIPE = {
     catchup=False,
     max_active_runs=1,
     default_args=liber.DAG_DEFAULTS,
+    deadline=liber.deadline(),
     tags=["liber", "interest", "maintenance"],
     params=RECIPE | liber.BUDGET_PARAMS,
     doc_md="""
@@ -49,21 +50,18 @@ def backfill_knowledge() -> None:
 
     @task
     def plan() -> list[str]:
-        with liber.clear_errors():
-            cost, shards = learning.plan(settings())
+        cost, shards = learning.plan(settings())
         get_current_context()["ti"].xcom_push("cost", cost)
         return shards
 
     @task(**liber.llm_task())
     def learn(shard: str) -> dict[str, Any]:
-        with liber.clear_errors():
-            run = liber.run_name(get_current_context())
-            return learning.learn_shard(settings(), shard, run, progress=liber.log_progress())
+        run = liber.run_name(get_current_context())
+        return learning.learn_shard(settings(), shard, run, progress=liber.log_progress())
 
     @task
     def encode() -> int:
-        with liber.clear_errors():
-            return int(learning.encode(settings(), liber.log_progress()).encoded)
+        return int(learning.encode(settings(), liber.log_progress()).encoded)
 
     learn.expand(shard=plan()) >> encode()
 

@@ -1,5 +1,6 @@
 """Users out of every table, and refused from then on."""
 
+import logging
 from typing import Any
 
 from airflow.sdk import Param, dag, get_current_context, task
@@ -12,6 +13,7 @@ from liber_tasks import orchestration as liber
     catchup=False,
     max_active_runs=1,
     default_args=liber.DAG_DEFAULTS,
+    deadline=liber.deadline(),
     tags=["liber", "maintenance"],
     params={
         "users": Param([], type="array", items={"type": "string", "minLength": 1}, description="external ids"),
@@ -33,8 +35,6 @@ def erase_user() -> None:
 
     @task
     def erase() -> dict[str, Any]:
-        from dataclasses import asdict
-
         from liber_tasks import db, learning
         from liber_tasks.behavior.erase import erase as erase_one
         from liber_tasks.behavior.erase_models import models_holding
@@ -42,14 +42,14 @@ def erase_user() -> None:
         params, settings = liber.checked(get_current_context()), liber.task_settings()
         users, told = list(dict.fromkeys(params["users"])), liber.log_progress()
         found = 0
-        with liber.clear_errors():
-            engine = db.connect(settings)
-            for done, user in enumerate(users, 1):  # no id in logs or XCom
-                found += erase_one(engine, user).found
-                told(done, len(users), "users erased")
+        engine = db.connect(settings)
+        for done, user in enumerate(users, 1):  # no id in logs or XCom
+            found += erase_one(engine, user).found
+            told(done, len(users), "users erased")
         traces = learning.forget_traces(settings, users)
-        return {"users": len(users), "found": found, "traces": traces,
-                "models": asdict(models_holding(settings, users))}  # fmt: skip
+        holding = models_holding(settings, users)
+        logging.getLogger("liber").warning("Registered models that were trained on their data: %s", holding)
+        return {"users": len(users), "found": found, "traces": traces, "models": list(holding.versions)}
 
     erase()
 

@@ -1,5 +1,7 @@
 """Files -> behaviour stream -> sealed partitions (paper, section 3.2)."""
 
+from datetime import datetime
+
 from airflow.sdk import Param, dag, get_current_context, task
 
 from liber_tasks import orchestration as liber
@@ -10,6 +12,7 @@ from liber_tasks import orchestration as liber
     catchup=False,
     max_active_runs=1,
     default_args=liber.DAG_DEFAULTS,
+    deadline=liber.deadline(),
     tags=["liber", "behavior"],
     params={
         "behaviors": Param([], type="array", items={"type": "string"}, description="files, folders, globs or URLs"),
@@ -33,6 +36,10 @@ from liber_tasks import orchestration as liber
 def ingest_behaviors() -> None:
     """Wire ingest -> announce items; ingest -> seal -> announce partitions."""
 
+    def watermark() -> datetime:
+        context = get_current_context()
+        return liber.watermark(context) or liber.run_time(context)
+
     @task
     def ingest() -> dict[str, int]:
         from liber_tasks import db
@@ -40,40 +47,33 @@ def ingest_behaviors() -> None:
 
         params, settings = liber.checked(get_current_context()), liber.task_settings()
         totals = {}
-        with liber.clear_errors():
-            for kind in ("users", "items", "behaviors"):
-                if params[kind]:
-                    report = load(db.connect(settings), settings, params[kind], kind=kind, format=params["format"],
-                                  progress=liber.log_progress())  # fmt: skip
-                    counts = ("accepted", "duplicates", "rejected", "refused")
-                    totals |= {f"{kind}_{name}": getattr(report, name) for name in counts}
+        for kind in ("users", "items", "behaviors"):
+            if params[kind]:
+                report = load(db.connect(settings), settings, params[kind], kind=kind, format=params["format"],
+                              progress=liber.log_progress())  # fmt: skip
+                counts = ("accepted", "duplicates", "rejected", "refused")
+                totals |= {f"{kind}_{name}": getattr(report, name) for name in counts}
         return totals
 
     @task(outlets=[liber.ITEMS])
     def announce_items() -> int:
-        return liber.announce(get_current_context(), "items")
+        return liber.announce(get_current_context(), liber.ITEMS)
 
     @task
     def seal() -> int:
-        from datetime import datetime
-
         from liber_tasks import db
         from liber_tasks.partition.rules import rule_of
         from liber_tasks.partition.stream import seal as seal_caches
 
-        context = get_current_context()
-        params, settings = liber.checked(context), liber.task_settings()
-        watermark = datetime.fromisoformat(at) if (at := params["watermark"]) else liber.run_time(context)
-        with liber.clear_errors():
-            rule = rule_of(settings, **{name: params[name] for name in ("k", "gap", "max_age", "min_events", "model")})
-            return seal_caches(db.connect(settings), rule, watermark, progress=liber.log_progress()).partitions
+        params, settings = liber.checked(get_current_context()), liber.task_settings()
+        rule = rule_of(settings, **{name: params[name] for name in ("k", "gap", "max_age", "min_events", "model")})
+        return seal_caches(db.connect(settings), rule, watermark(), progress=liber.log_progress()).partitions
 
     @task(outlets=[liber.PARTITIONS])
     def announce_partitions() -> int:
-        return liber.announce(get_current_context(), "partitions")
+        return liber.announce(get_current_context(), liber.PARTITIONS, watermark=watermark().isoformat())
 
-    loaded = ingest()
-    loaded >> announce_items()
+    (loaded := ingest()) >> announce_items()
     loaded >> seal() >> announce_partitions()
 
 

@@ -13,6 +13,7 @@ from liber_tasks import orchestration as liber
     catchup=False,
     max_active_runs=1,
     default_args=liber.DAG_DEFAULTS,
+    deadline=liber.deadline(),
     tags=["liber", "interest"],
     params=liber.BUDGET_PARAMS | liber.RETRY_PARAM,
     doc_md="""
@@ -34,27 +35,24 @@ def learn_interests() -> None:
     def plan() -> list[str]:
         context = get_current_context()
         params = liber.checked(context)
-        with liber.clear_errors():
-            cost, shards = learning.plan(liber.task_settings(**liber.budgets(params)))
+        cost, shards = learning.plan(liber.task_settings(**liber.budgets(params)))
         context["ti"].xcom_push("cost", cost)
         return shards
 
     @task(**liber.llm_task())
     def learn(shard: str) -> dict[str, Any]:
         context = get_current_context()
-        with liber.clear_errors():
-            settings = liber.task_settings(**liber.budgets(context["params"]))
-            return learning.learn_shard(settings, shard, liber.run_name(context), progress=liber.log_progress(),
-                                        retry_quarantined=context["params"]["retry_quarantined"])  # fmt: skip
+        settings = liber.task_settings(**liber.budgets(context["params"]))
+        return learning.learn_shard(settings, shard, liber.run_name(context), progress=liber.log_progress(),
+                                    retry_quarantined=context["params"]["retry_quarantined"])  # fmt: skip
 
     @task
     def encode() -> int:
-        with liber.clear_errors():
-            return int(learning.encode(liber.task_settings(), liber.log_progress()).encoded)
+        return int(learning.encode(liber.task_settings(), liber.log_progress()).encoded)
 
     @task(outlets=[liber.INTEREST_VECTORS])
     def announce_vectors() -> int:
-        return liber.announce(get_current_context(), "vectors")
+        return liber.announce(get_current_context(), liber.INTEREST_VECTORS)
 
     learn.expand(shard=plan()) >> encode() >> announce_vectors()
 

@@ -11,11 +11,21 @@ from liber_tasks import orchestration as liber
 TIME_TO_ANSWER = timedelta(days=3)
 
 
+def comparison(version: str | None) -> Any:
+    """The version beside the champion, asked anew for what a person is shown: XComs hold ids only."""
+    from liber_tasks.serving import promotion
+    from liber_tasks.training import tracking
+
+    settings = liber.task_settings()
+    return promotion.compare(tracking.connect(settings), settings, version)
+
+
 @dag(
     schedule=[liber.CTR_MODEL],
     catchup=False,
     max_active_runs=1,
     default_args=liber.DAG_DEFAULTS,
+    user_defined_macros={"comparison": comparison},
     tags=["liber", "training"],
     params={"version": Param(None, type=["null", "integer"], minimum=1, description="empty: the challenger")},
     doc_md="""
@@ -31,24 +41,16 @@ def promote_ctr() -> None:
 
     @task
     def compare() -> dict[str, Any]:
-        from airflow.sdk.exceptions import AirflowSkipException
-
-        from liber_tasks.serving import promotion
-        from liber_tasks.training import tracking
-
-        params = liber.checked(get_current_context())
-        with liber.clear_errors():
-            settings = liber.task_settings()
-            version = str(params["version"]) if params["version"] else None
-            found = promotion.compare(tracking.connect(settings), settings, version)
+        version = liber.checked(get_current_context())["version"]
+        found = comparison(str(version) if version else None)
         if found is None:
-            raise AirflowSkipException("The challenger is the champion already.")
-        return {"version": found.version, "champion": found.champion, "subject": found.subject(), "text": found.text()}
+            raise liber.AirflowSkipException("The challenger is the champion already.")
+        return {"version": found.version, "champion": found.champion}
 
     approve = ApprovalOperator(
         task_id="approve",
-        subject="{{ ti.xcom_pull(task_ids='compare')['subject'] }}",
-        body="{{ ti.xcom_pull(task_ids='compare')['text'] }}",
+        subject="{{ comparison(ti.xcom_pull(task_ids='compare')['version']).subject() }}",
+        body="{{ comparison(ti.xcom_pull(task_ids='compare')['version']).text() }}",
         defaults=ApprovalOperator.REJECT,  # what no answer means
         response_timeout=TIME_TO_ANSWER,
     )
@@ -58,11 +60,10 @@ def promote_ctr() -> None:
         from liber_tasks.serving import promotion
         from liber_tasks.training import tracking
 
-        with liber.clear_errors():
-            settings = liber.task_settings()
-            moved = promotion.promote(
-                tracking.connect(settings), settings, compared["version"], instead_of=compared["champion"]
-            )
+        settings = liber.task_settings()
+        moved = promotion.promote(
+            tracking.connect(settings), settings, compared["version"], instead_of=compared["champion"]
+        )
         return {"champion": moved.champion, "previous": moved.previous, "changed": moved.changed}
 
     compared = compare()

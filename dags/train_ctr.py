@@ -4,9 +4,8 @@ from typing import Any
 
 from airflow.sdk import Param, dag, get_current_context, task
 
+from liber_tasks import config, training_jobs
 from liber_tasks import orchestration as liber
-from liber_tasks import training_jobs
-from liber_tasks.config import Settings, load
 
 LIST = ["null", "array"]
 
@@ -16,6 +15,7 @@ LIST = ["null", "array"]
     catchup=False,
     max_active_runs=1,
     default_args=liber.DAG_DEFAULTS,
+    deadline=liber.deadline(),
     tags=["liber", "training"],
     params={
         "backbone": Param(None, type=["null", "string"], description="empty: LIBER_BACKBONE"),
@@ -38,7 +38,7 @@ LIST = ["null", "array"]
 def train_ctr() -> None:
     """Wire candidates -> fit_candidate (mapped) -> choose -> train."""
 
-    def given() -> tuple[Settings, dict[str, Any], dict[str, Any]]:
+    def given() -> tuple[config.Settings, dict[str, Any], dict[str, Any]]:
         """Settings, parameters, and what marks and shows the work of this run."""
         context = get_current_context()
         params = liber.checked(context)
@@ -48,29 +48,26 @@ def train_ctr() -> None:
 
     @task
     def candidates() -> list[dict[str, Any]]:
-        with liber.clear_errors():
-            settings, params, shown = given()
-            training_jobs.encode_items(settings, params["options"], shown["progress"])
-            return training_jobs.candidates(settings, params["grid"])
+        settings, params, shown = given()
+        training_jobs.encode_items(settings, params["options"], shown["progress"])
+        return training_jobs.candidates(settings, params["grid"])
 
-    @task(max_active_tis_per_dagrun=load().search_tasks)
+    @task(max_active_tis_per_dagrun=config.settings().search_tasks)
     def fit_candidate(candidate: dict[str, Any]) -> str:
-        with liber.clear_errors():
-            settings, params, shown = given()
-            return training_jobs.fit_candidate(settings, candidate, params["options"], **shown)
+        settings, params, shown = given()
+        return training_jobs.fit_candidate(settings, candidate, params["options"], **shown)
 
     @task(trigger_rule="none_failed")
     def choose(runs: list[str]) -> dict[str, Any]:
-        with liber.clear_errors():
-            settings, params, _ = given()
-            return training_jobs.choose(settings, params["grid"], list(runs or ()))
+        settings, params, _ = given()
+        return training_jobs.choose(settings, params["grid"], list(runs or ()))
 
     @task(outlets=[liber.CTR_MODEL])
     def train(changes: dict[str, Any]) -> dict[str, Any]:
-        with liber.clear_errors():
-            settings, params, shown = given()
-            report = training_jobs.train(settings, options=params["options"], changes=changes, bundle=params["bundle"],
-                                         checkpoints=settings.checkpoints, **shown)  # fmt: skip
+        settings, params, shown = given()
+        report = training_jobs.train(settings, options=params["options"], changes=changes, bundle=params["bundle"],
+                                     checkpoints=settings.checkpoints, **shown)  # fmt: skip
+        liber.tell(get_current_context(), liber.CTR_MODEL, **training_jobs.headline(report))
         return {"model": report.model_name, "version": report.model_version, "reused": report.reused}
 
     train(choose(fit_candidate.expand(candidate=candidates())))

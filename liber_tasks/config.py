@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, PlainSerializer, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from liber_tasks.errors import InputError
@@ -39,7 +39,11 @@ def duration(text: str) -> timedelta:
         raise ValueError("write a number and s, m, h or d, such as 90s, 30m, 12h, 7d") from None
 
 
-Duration = Annotated[timedelta, BeforeValidator(lambda value: duration(value) if isinstance(value, str) else value)]
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(lambda value: duration(value) if isinstance(value, str) else value),
+    PlainSerializer(lambda value: f"{value.total_seconds():f}s", return_type=str),  # as it is read, for other processes
+]
 
 
 # Addresses that are no secrets, and where a login belongs instead.
@@ -167,6 +171,10 @@ class Settings(BaseSettings):
     metrics_key: Path | None = Field(None, description="PEM file with its key")
     metrics_client_ca: Path | None = Field(None, description="PEM file: clients need a certificate of this authority")
     metrics_open: bool = Field(False, description="other machines may read without one")
+    # Airflow's tasks
+    task_retries: int = Field(4, ge=0, description="tries after a failure that may pass: 10 s later, then twice that")
+    deadline: Duration | None = Field(None, description="a DAG run that takes longer raises an alert; empty: none does")
+    alert_url: SecretStr | None = Field(None, description="webhook that alerts are posted to; empty: the log only")
 
     # Dashboard
     dashboard_address: str = Field("127.0.0.1", description="interface it listens on; the default: this machine's only")

@@ -30,6 +30,11 @@ def bound(**context: Any) -> AbstractContextManager[None]:
     )
 
 
+def bind(**context: Any) -> None:
+    """Let every line carry this until the process ends."""
+    structlog.contextvars.bind_contextvars(**context)
+
+
 @contextmanager
 def stage(name: str, **context: Any) -> Iterator[None]:
     """A stage's work: its context is bound, its begin and its end are logged, an error by its type alone (its sentence

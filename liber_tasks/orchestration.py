@@ -1,22 +1,23 @@
-"""Between Airflow and the stages: assets, settings from Connections, checked parameters, errors that end a task.
+"""Between Airflow and the stages: assets and their events, settings from Connections, checked parameters.
 
-The only module of the package that imports Airflow, and only its task SDK.
+With `orchestration_failures` the only module of the package that imports Airflow, and only its task SDK.
 """
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from datetime import datetime, timedelta
-from typing import Any, Literal
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
 
 from airflow.sdk import Asset, Connection, Param, get_current_context
-from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSkipException
 
 from liber_tasks import logs
-from liber_tasks.config import Settings, load
-from liber_tasks.errors import InputError, LiberError
+from liber_tasks.config import Settings, load, settings
+from liber_tasks.errors import InputError
 from liber_tasks.learning import in_flight
 from liber_tasks.mlflow_client import login_apart
+from liber_tasks.orchestration_failures import DAG_DEFAULTS as DAG_DEFAULTS
+from liber_tasks.orchestration_failures import deadline as deadline
 from liber_tasks.types import Progress
 
 ITEMS = Asset("liber://items")
@@ -26,7 +27,6 @@ INTEREST_VECTORS = Asset("liber://interest_vectors")
 CTR_MODEL = Asset("liber://ctr_model")
 AB_READOUT = Asset("liber://ab_readout")
 
-DAG_DEFAULTS: dict[str, Any] = {"owner": "liber", "retries": 2, "retry_delay": timedelta(seconds=20)}
 LLM_POOL = "llm"
 
 _CALL_PARAMS: dict[str, Param] = {
@@ -59,7 +59,11 @@ ROLES = {
 
 
 def task_settings(**parameters: Any) -> Settings:
-    """Settings inside a task: the run's `parameters` (None: not given), Airflow's Connections, the environment."""
+    """Settings inside a task: the run's `parameters` (None: not given), Airflow's Connections, the environment.
+
+    What the task logs from here on names it.
+    """
+    logs.bind(**_where())
     found = {field: value for field, value in parameters.items() if value is not None}
     for field, connection_id in CONNECTIONS.items():
         role = _role() if field == "database_url" else None
@@ -91,11 +95,11 @@ def budgets(params: Mapping[str, Any]) -> dict[str, Any]:
 
 def llm_task() -> dict[str, Any]:
     """How a mapped task that calls the LLM runs: in the pool, with a slot for each call in flight."""
-    settings = load()
+    of_process = settings()
     return {
         "pool": LLM_POOL,
-        "pool_slots": in_flight(settings),
-        "max_active_tis_per_dagrun": settings.learn_shards,
+        "pool_slots": in_flight(of_process),
+        "max_active_tis_per_dagrun": of_process.learn_shards,
     }
 
 
@@ -103,30 +107,27 @@ def checked(context: Mapping[str, Any]) -> dict[str, Any]:
     """The run's parameters.
 
     Raises:
-        AirflowFailException: the run was triggered with a key the DAG does not have; Airflow itself would ignore it.
+        InputError: the run was triggered with a key the DAG does not have; Airflow itself would ignore it.
     """
     params = dict(context["params"])
     unknown = set(context["dag_run"].conf or {}) - set(context["dag"].params)
     if unknown:
         known = ", ".join(sorted(context["dag"].params))
-        raise AirflowFailException(f"Unknown parameter {', '.join(sorted(unknown))}: this DAG has {known}.")
+        raise InputError(f"Unknown parameter {', '.join(sorted(unknown))}: this DAG has {known}.")
     return params
 
 
 def watermark(context: Mapping[str, Any]) -> datetime | None:
-    """Moment up to which a run reads: its parameter, or what it was scheduled or backfilled for; None: the newest."""
-    if given := context["params"]["watermark"]:
-        return datetime.fromisoformat(given)
-    run = context["dag_run"]
-    return None if run.run_type == "manual" else run.logical_date
+    """Moment up to which a run reads: its parameter, or the day it is keyed by; None: the newest."""
+    given = context["params"]["watermark"]
+    return datetime.fromisoformat(given) if given else context["dag_run"].partition_date
 
 
 def run_time(context: Mapping[str, Any]) -> datetime:
     """When the run was due, and never later than now by the database's clock: what is not there yet is not complete."""
     from liber_tasks.db import clock, connect
 
-    with clear_errors():
-        return min(context["dag_run"].run_after, clock(connect(task_settings())))
+    return min(context["dag_run"].run_after, clock(connect(task_settings())))
 
 
 def run_name(context: Mapping[str, Any]) -> str:
@@ -143,39 +144,33 @@ def _where() -> dict[str, Any]:
     return {"run": run_name(context), "task": context["ti"].task_id}
 
 
-@contextmanager
-def clear_errors() -> Iterator[None]:
-    """Bad input ends the task at once; a service that is away is retried; both in one sentence."""
-    try:
-        with logs.bound(**_where()):
-            yield
-    except InputError as error:
-        raise AirflowFailException(str(error)) from None
-    except LiberError as error:
-        logging.getLogger(__name__).error("%s", error)
-        raise
-
-
-def announce(context: Mapping[str, Any], what: Literal["items", "partitions", "vectors", "item_vectors"]) -> int:
-    """Number of rows that no run has announced yet; skips the task, and so its asset event, when there is none.
+def announce(context: Mapping[str, Any], asset: Asset, **extra: Any) -> int:
+    """Number of rows of `asset` that no run has announced yet; skips the task, and so its asset event, for none.
 
     Counted in the database and by its clock: a task that died after its commit and found nothing on its retry, a run
-    that failed before it came here, and a machine whose clock is wrong lose no event.
+    that failed before it came here, and a machine whose clock is wrong lose no event. The event carries the counts, the
+    versions and `extra`.
     """
     from liber_tasks.db import connect, database_errors, query
     from liber_tasks.status.stored import keep_fresh
 
-    with clear_errors(), database_errors():
-        settings = task_settings()
-        with connect(settings).begin() as connection:
-            run = {"run": run_name(context)}
-            brought = int(connection.execute(query(f"announce/{what}"), run).scalar_one())
-            if brought:
+    what, run = asset.name.removeprefix("liber://"), {"run": run_name(context)}
+    found = task_settings()
+    with database_errors():
+        with connect(found).begin() as connection:
+            brought = connection.execute(query(f"announce/{what}"), run).mappings().one()
+            if brought["rows"]:
                 connection.execute(query("announce/keep"), {"what": what, **run})
-        keep_fresh(connect(settings), settings)
-    if not brought:
+        keep_fresh(connect(found), found)
+    if not brought["rows"]:
         raise AirflowSkipException(f"There are no new {what.replace('_', ' ')}.")
-    return brought
+    tell(context, asset, **brought, **extra)
+    return int(brought["rows"])
+
+
+def tell(context: Mapping[str, Any], asset: Asset, **extra: Any) -> None:
+    """What the event of `asset`, an outlet of the running task, says besides: ids, counts, versions; no data."""
+    context["outlet_events"][asset].extra.update(extra)
 
 
 def log_progress() -> Progress:

@@ -62,6 +62,16 @@ def train(
     )  # fmt: skip
 
 
+def headline(report: "TrainReport") -> dict[str, Any]:
+    """What a comparison came to, in ids and numbers: the model, its metrics beside the backbone's, whose vectors."""
+    return {
+        "model": report.model_name, "version": report.model_version, "run_id": report.run_id, "reused": report.reused,
+        "auc": {memory: variant.auc.mean for memory, variant in report.variants.items()},
+        "log_loss": {memory: variant.log_loss.mean for memory, variant in report.variants.items()},
+        "knowledge_version": report.knowledge_version, "encoder_version": report.encoder_version,
+    }  # fmt: skip
+
+
 def encode_items(settings: Settings, options: Sequence[str] | None = None, progress: Progress = silent) -> int:
     """Encode new and changed items if the options read their texts; how many were. See `encoder.items.encode_items`.
 

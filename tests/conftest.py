@@ -4,6 +4,7 @@ import os
 import secrets
 import shutil
 import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +19,9 @@ from liber_tasks.local import postgres
 from liber_tasks.local.environment import STAGE_ROLES
 
 LIBER_ROLES = ("liber_reader", *(f"liber_{role}" for role in STAGE_ROLES))
+
+# where `import airflow` puts a folder; a stack has its own
+os.environ.setdefault("AIRFLOW_HOME", str(Path(tempfile.gettempdir()) / "liber-tests-airflow"))
 
 
 def free_port() -> int:

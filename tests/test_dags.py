@@ -12,8 +12,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "dags").glob("*.py"))
 HEAVY = {"torch", "transformers", "mlflow", "sklearn", "pandas", "pyarrow", "ibis", "tea_tasting", "sqlalchemy"}
+LIGHT = {"airflow", "asgiref", "croniter", "dotenv", "liber_tasks", "packaging", "pydantic", "pydantic_settings"}
+OURS = {"alerts", "config", "errors", "fusion", "fusion.options", "learning", "orchestration", "orchestration_failures",
+        "training_jobs", "types"}  # fmt: skip
 INSPECT = """
-import importlib.util, json, sys
+import importlib.util, json, re, sys
 from airflow.sdk.definitions._internal.contextmanager import DagContext
 DagContext.current_autoregister_module_name = "dag_file"
 before = set(sys.modules)
@@ -24,6 +27,9 @@ spec.loader.exec_module(module)
 dags = [dag for dag, _ in DagContext.autoregistered_dags]
 print(json.dumps({
     "imported": sorted({name.split(".")[0] for name in set(sys.modules) - before}),
+    "ours": sorted(name for name in set(sys.modules) - before if name.startswith("liber_tasks")),
+    "unknown": [name for name in re.findall(r"\\bliber\\.(\\w+)", open(sys.argv[1]).read())
+                if not hasattr(module.liber, name)],
     "dags": [{
         "id": dag.dag_id, "tags": sorted(dag.tags), "doc": dag.doc_md, "catchup": dag.catchup,
         "active": dag.max_active_runs, "params": {k: p.schema for k, p in dag.params.items()},
@@ -31,6 +37,9 @@ print(json.dumps({
         "owners": [task.owner for task in dag.tasks], "retries": [task.retries for task in dag.tasks],
         "pools": {task.task_id: [task.pool, task.pool_slots] for task in dag.tasks},
         "after": {task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks},
+        "policies": [type(task.retry_policy).__name__ for task in dag.tasks],
+        "alerts": [bool(task.on_failure_callback) for task in dag.tasks],
+        "late": [alert.interval.total_seconds() for alert in dag.deadline or ()],
         "mapped": [task.task_id for task in dag.tasks if task.is_mapped],
         "unanswered": {task.task_id: task.defaults for task in dag.tasks if hasattr(task, "response_timeout")},
     } for dag in dags],
@@ -47,7 +56,7 @@ def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def inspected(request: pytest.FixtureRequest, airflow_home: Path) -> dict[str, Any]:
     """A DAG file imported by a fresh interpreter."""
     environment = {**os.environ, "AIRFLOW_HOME": str(airflow_home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-                   "LIBER_LLM_IN_FLIGHT": "9", "LIBER_LEARN_SHARDS": "3"}  # fmt: skip
+                   "LIBER_LLM_IN_FLIGHT": "9", "LIBER_LEARN_SHARDS": "3", "LIBER_DEADLINE": "2h"}  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", INSPECT, str(request.param)], env=environment, capture_output=True, text=True, check=True
     )
@@ -60,6 +69,18 @@ def test_one_dag_a_file_named_after_it(inspected: dict[str, Any]) -> None:
 
 def test_importing_it_loads_nothing_heavy(inspected: dict[str, Any]) -> None:
     assert HEAVY & set(inspected["imported"]) == set()
+
+
+def test_importing_it_loads_few_modules_and_known_ones(inspected: dict[str, Any]) -> None:
+    """What an import costs; `python -m tests.bench dagimport` measures it."""
+    libraries = set(inspected["imported"]) - sys.stdlib_module_names - {"dag_file"}
+    assert libraries <= LIGHT
+    assert {name.partition(".")[2] for name in inspected["ours"]} - {""} <= OURS
+
+
+def test_what_its_tasks_call_of_the_orchestration_exists(inspected: dict[str, Any]) -> None:
+    """Inside a task a wrong name would show when it runs."""
+    assert inspected["unknown"] == []
 
 
 def test_it_is_wiring_only(inspected: dict[str, Any]) -> None:
@@ -78,6 +99,17 @@ def test_runs_do_not_overlap_and_tasks_are_retried(inspected: dict[str, Any]) ->
     assert dag["active"] == 1
     assert not dag["catchup"]
     assert all(dag["retries"])
+
+
+def test_every_task_has_the_typed_retry_rules_and_alerts_when_it_has_failed(inspected: dict[str, Any]) -> None:
+    (dag,) = inspected["dags"]
+    assert set(dag["policies"]) == {"ExceptionRetryPolicy"}
+    assert all(dag["alerts"])
+
+
+def test_a_run_is_late_after_the_configured_time_unless_it_waits_for_a_person(inspected: dict[str, Any]) -> None:
+    (dag,) = inspected["dags"]
+    assert dag["late"] == ([] if dag["id"] == "promote_ctr" else [2 * 60 * 60])
 
 
 def test_all_tasks_follow_from_one_that_checks_the_parameters(inspected: dict[str, Any]) -> None:

@@ -7,8 +7,8 @@ import os
 import platform
 import sys
 
-NAMES = ("calls", "client", "drift", "encode", "erase", "incremental", "inference", "ingest", "memory", "pages",
-         "planted", "readout", "scale", "seal", "serving", "train", "vectors")  # fmt: skip
+NAMES = ("calls", "chain", "client", "dagimport", "drift", "encode", "erase", "incremental", "inference", "ingest",
+         "memory", "pages", "planted", "readout", "scale", "seal", "serving", "train", "vectors")  # fmt: skip
 
 
 def main() -> int:

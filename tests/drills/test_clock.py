@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import time_machine
 from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.execution_time.context import OutletEventAccessors
 from sqlalchemy import Engine
 
 from liber_tasks import db, orchestration
@@ -43,7 +44,8 @@ def run(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dic
     def make(skew: timedelta = timedelta(0)) -> dict[str, Any]:
         moment = datetime.now(UTC) + skew
         of_run = SimpleNamespace(run_id=f"run-{next(numbers)}", start_date=moment, run_after=moment)
-        return {"dag": SimpleNamespace(dag_id="ingest_behaviors"), "dag_run": of_run}
+        return {"dag": SimpleNamespace(dag_id="ingest_behaviors"), "dag_run": of_run,
+                "outlet_events": OutletEventAccessors()}  # fmt: skip
 
     return make
 
@@ -79,13 +81,13 @@ def test_a_scheduler_whose_clock_is_wrong_loses_no_event_and_announces_none_twic
     first = run(skew)
     arrive("a", "b")
     with clock_off_by(-skew):  # the worker's differs from both
-        assert orchestration.announce(first, "partitions") == 2
-        assert orchestration.announce(first, "partitions") == 2  # its retry, where it died before Airflow knew
+        assert orchestration.announce(first, orchestration.PARTITIONS) == 2
+        assert orchestration.announce(first, orchestration.PARTITIONS) == 2  # its retry, where it died before Airflow knew
         with pytest.raises(AirflowSkipException, match="no new partitions"):
-            orchestration.announce(run(skew), "partitions")
+            orchestration.announce(run(skew), orchestration.PARTITIONS)
     arrive("c")  # by a run that failed before it came to announce
     arrive("d")
-    assert orchestration.announce(run(skew), "partitions") == 2
+    assert orchestration.announce(run(skew), orchestration.PARTITIONS) == 2
 
 
 @pytest.mark.parametrize("skew", SKEWS)

@@ -62,8 +62,18 @@ class Api(AirflowApi):
         number = self._send("POST", "/api/v2/backfills", json=asked).json()["id"]
         while self._send("GET", f"/api/v2/backfills/{number}").json()["completed_at"] is None:
             time.sleep(0.5)
-        found = self._send("GET", f"/api/v2/dags/{dag_id}/dagRuns", params={"order_by": "logical_date"}).json()
+        found = self._send("GET", f"/api/v2/dags/{dag_id}/dagRuns", params={"order_by": "run_after"}).json()
         return [self.run(dag_id, run["dag_run_id"]) for run in found["dag_runs"] if run["run_type"] == "backfill"]
+
+    def keys(self, dag_id: str) -> dict[str, str | None]:
+        """Partition key of each run."""
+        found = self._send("GET", f"/api/v2/dags/{dag_id}/dagRuns").json()["dag_runs"]
+        return {run["dag_run_id"]: run["partition_key"] for run in found}
+
+    def events(self, asset: str) -> list[dict[str, Any]]:
+        """Events of an asset, oldest first."""
+        found = self._send("GET", "/api/v2/assets/events", params={"order_by": "timestamp", "limit": 100}).json()
+        return [event for event in found["asset_events"] if event["name"] == asset]
 
     def finished(self, dag_id: str, run_id: str) -> DagRun:
         """The run once it has finished."""
@@ -167,7 +177,7 @@ def world(folder: Path) -> Iterator[World]:
         ports = {f"port_{name}": free_port() for name in SERVICES}
         settings = Settings(
             _env_file=None, **ports, llm_url=seen.url, llm_in_flight=IN_FLIGHT, learn_shards=SHARDS, llm_patience=1,
-            learn_max_users=1000, encoder_dimension=8, trace_share=1,
+            learn_max_users=1000, encoder_dimension=8, trace_share=1, task_retries=2,
         )  # fmt: skip
         stack = Stack(folder / "var", settings)
         local_stack.up(stack)

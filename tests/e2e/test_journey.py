@@ -15,8 +15,9 @@ from sqlalchemy import text
 
 from liber_tasks import db
 from liber_tasks.behavior.movielens import obtain
-from liber_tasks.config import Settings
+from liber_tasks.config import Settings, environment
 from liber_tasks.errors import LiberError
+from liber_tasks.learning import with_version
 from liber_tasks.local import stack as local_stack
 from liber_tasks.local.airflow_api import WAITING, AirflowApi
 from liber_tasks.local.demo import EXPERIMENT, journey, stack_settings
@@ -27,13 +28,24 @@ from liber_tasks.training import registry, tracking
 from liber_tasks.training.tracking import pointed_at
 from tests.conftest import free_port
 from tests.e2e.learning import Api
+from tests.e2e.told import DEADLINE, Told, receivers
 
 USERS, LEARNT = 60, 2
-pytestmark = pytest.mark.timeout(900)
+READER = "reader-"  # every user's id begins so, and nothing else does
+XCOM_BYTES = 1000
+SECONDS = 300  # nothing the tests wait for takes as long
+pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def told() -> Iterator[Told]:
+    """Receivers of alerts, lineage and metrics, and the environment that sends them there."""
+    with receivers() as made, environment(made.variables):
+        yield made
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, told: Told) -> Iterator[Stack]:
     """A local stack of its own: own folder, own ports."""
     ports = {f"port_{name}": free_port() for name in SERVICES}
     settings = Settings(_env_file=None, **ports, learn_max_users=LEARNT, seeds=1, encoder_dimension=8)
@@ -50,8 +62,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     data = obtain(Settings(_env_file=None), folder / "whole")
     kept = {str(number) for number in range(1, USERS + 1)}
     for name, source in (("behaviors", data.behaviors), ("users", data.users)):
-        rows = [line for line in source.open() if json.loads(line)["user_id"] in kept]
-        (folder / f"{name}.jsonl").write_text("".join(rows))
+        rows = [row for row in map(json.loads, source.open()) if row["user_id"] in kept]
+        named = [json.dumps({**row, "user_id": READER + row["user_id"]}) + "\n" for row in rows]
+        (folder / f"{name}.jsonl").write_text("".join(named))
     return {"behaviors": [str(folder / "behaviors.jsonl")], "users": [str(folder / "users.jsonl")],
             "items": [str(data.items)]}  # fmt: skip
 
@@ -91,7 +104,7 @@ def test_the_champion_is_loadable_from_the_registry_alone(travelled: Settings) -
 
 
 def test_the_champion_scores_a_users_candidates(travelled: Settings) -> None:
-    scores = score(db.connect(travelled), travelled, "1", ["1", "2", "3"])
+    scores = score(db.connect(travelled), travelled, f"{READER}1", ["1", "2", "3"])
     assert {row["item_id"] for row in scores} == {"1", "2", "3"}
     assert all(0 < row["probability"] < 1 for row in scores)
 
@@ -152,13 +165,51 @@ def test_a_backfill_reads_past_days_and_a_day_that_was_read_stays_as_it_is(stack
             )
             return [tuple(row) for row in found]
 
-    before = records()
-    runs = Api.of(stack).backfilled("ab_readout", "2026-01-07T00:00:00Z", "2026-01-09T00:00:00Z")
+    before, api, days = records(), Api.of(stack), ("2026-01-07T00:00:00Z", "2026-01-09T00:00:00Z")
+    runs = api.backfilled("ab_readout", *days)
     assert [(run.state, run.tasks["readout"], run.tasks["finish"]) for run in runs] == [
         ("success", "success", "skipped")
     ] * 2  # at 03:00 of two days
+    assert [api.keys("ab_readout")[run.run_id] for run in runs] == ["2026-01-07", "2026-01-08"]
+    assert [run.run_id for run in api.backfilled("ab_readout", *days)] == [run.run_id for run in runs]
     assert records() == before
     assert [until.day for _, until, _ in before] == [6, 7, 8, 9, 10, 11, 12]
+
+
+def test_the_event_of_an_asset_says_what_the_run_brought(stack: Stack, travelled: Settings) -> None:
+    api, now = Api.of(stack), counts(db.connect(travelled))
+    partitions, vectors, model = (
+        api.events(f"liber://{asset}")[0]["extra"] for asset in ("partitions", "interest_vectors", "ctr_model")
+    )
+    assert partitions["rows"] == now["partitions"]
+    assert 0 < partitions["users"] <= USERS
+    assert datetime.fromisoformat(partitions["watermark"]) <= datetime.now(UTC)
+    assert (vectors["rows"], len(vectors["encoder_versions"])) == (now["vectors"], 1)
+    assert vectors["knowledge_versions"] == [with_version(travelled).knowledge_version]
+    assert (model["model"], model["version"], model["reused"]) == (travelled.model_name, "1", False)
+    assert (model["encoder_version"], set(model["auc"])) == (vectors["encoder_versions"][0], {"none", "liber"})
+    read = {event["extra"]["key"]: event["partition_key"] for event in api.events("liber://ab_readout")}
+    assert read[f"{EXPERIMENT}@2026-01-07"] == "2026-01-07"
+
+
+def test_xcoms_hold_ids_and_counts_only(stack: Stack, travelled: Settings) -> None:
+    with db.engine(stack.database_url("airflow")).connect() as connection:
+        rows = connection.execute(text("SELECT dag_id, task_id, key, value::text AS value FROM xcom")).all()
+    assert {row.dag_id for row in rows} >= {"ingest_behaviors", "learn_interests", "train_ctr", "promote_ctr"}
+    assert [row for row in rows if len(row.value) > XCOM_BYTES] == []
+    assert [row for row in rows if READER in row.value or "postgresql" in row.value] == []
+
+
+def test_lineage_and_metrics_go_where_the_configuration_says(stack: Stack, travelled: Settings, told: Told) -> None:
+    ended = told.completed()
+    assert ended >= {"ingest_behaviors", "ingest_behaviors.seal", "learn_interests.encode", "train_ctr.train"}
+    assert told.measured("dagrun.duration.success") >= {"ingest_behaviors", "train_ctr"}
+
+
+def test_a_run_that_takes_too_long_alerts(stack: Stack, travelled: Settings, told: Told) -> None:
+    alert = told.alert("deadline_missed", "train_ctr", SECONDS)
+    assert alert["error"] == f"it has not ended within {DEADLINE} (LIBER_DEADLINE)"
+    assert alert["link"].startswith(f"{stack.urls['airflow']}/dags/train_ctr/runs/")
 
 
 def test_simulated_plays_are_never_learnt_from(travelled: Settings) -> None:
@@ -173,9 +224,18 @@ def test_a_run_with_an_unknown_key_fails_and_says_so(stack: Stack, travelled: Se
     assert "bakcbone" in api.failure(run)
 
 
-def test_a_missing_file_fails_the_run_in_one_sentence(stack: Stack, travelled: Settings) -> None:
+def test_a_missing_file_fails_the_run_at_once_in_one_sentence_and_alerts(
+    stack: Stack, travelled: Settings, told: Told
+) -> None:
+    api = Api.of(stack)
     with pytest.raises(LiberError, match=r"nowhere\.jsonl"):
-        journey(AirflowApi.of(stack), travelled, {"behaviors": ["/nowhere.jsonl"]})
+        journey(api, travelled, {"behaviors": ["/nowhere.jsonl"]})
+    alert = told.alert("task_failed", "ingest_behaviors", SECONDS)
+    assert "/nowhere.jsonl" in alert["error"]
+    assert alert["task"] == "ingest"
+    assert alert["link"].startswith(f"{stack.urls['airflow']}/dags/ingest_behaviors/runs/")
+    (tried,) = api.instances(api.run("ingest_behaviors", alert["run"]), "ingest")
+    assert tried["try_number"] == 1
 
 
 def test_killed_and_repeated_nothing_is_lost_and_nothing_done_twice(

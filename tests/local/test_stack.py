@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from liber_tasks.config import Settings
+from liber_tasks.config import Settings, duration
 from liber_tasks.errors import InputError
 from liber_tasks.local import stack as local_stack
 from liber_tasks.local.environment import MARKER, SERVICES, Stack
@@ -43,6 +43,14 @@ def test_down_stops_what_a_killed_stack_left_behind_and_nothing_else(stack: Stac
         for child in (ours, other):
             child.kill()
             child.wait()
+
+
+def test_its_processes_read_durations_as_they_were_set(stack: Stack) -> None:
+    given = Settings(_env_file=None, deadline="90s", learn_max_time="100d")
+    variables = Stack(stack.var, given).environment()
+    assert duration(variables["LIBER_DEADLINE"]) == given.deadline
+    assert duration(variables["LIBER_LEARN_MAX_TIME"]) == given.learn_max_time
+    assert "LIBER_PARTITION_GAP" not in variables
 
 
 def test_generated_secrets_are_private_and_stay(stack: Stack) -> None:

@@ -1,5 +1,8 @@
--- Partitions sealed since another run last announced: those of a run that failed before it came to it too.
-SELECT count(*)
+-- Partitions sealed since another run last announced, those of a run that failed before it came to it too, and of how
+-- many users.
+SELECT
+    count(*) AS rows,
+    count(DISTINCT user_key) AS users
 FROM liber.behavior_partition
 WHERE created_at >= coalesce(
     (SELECT max(up_to) FROM liber.announcement WHERE what = 'partitions' AND run <> :run), '-infinity'
