@@ -15,6 +15,7 @@ import psycopg2
 
 from liber_tasks import db
 from liber_tasks.config import ROOT
+from liber_tasks.deploy import grant
 from liber_tasks.errors import ServiceUnavailable
 from liber_tasks.local import postgres
 from liber_tasks.local.environment import DATABASES, LOOPBACK, ROLES, Stack
@@ -98,8 +99,7 @@ def init_liber(stack: Stack) -> None:
     url = stack.liber_environment()["LIBER_DATABASE_URL"]
     db.init_db(url)
     if url == stack.database_url("liber"):
-        with db.engine(url).begin() as connection:
-            connection.connection.cursor().execute((ROOT / "infra" / "roles.sql").read_text(encoding="utf-8"))
+        grant(url)
 
 
 def _migrated(stack: Stack) -> Path:
