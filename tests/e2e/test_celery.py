@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from liber_tasks.learning import with_version
+from liber_tasks.local import stack as local_stack
 from tests.e2e.celery_workers import SECONDS, Workers, broker
 from tests.e2e.learning import IN_FLIGHT, IN_FLIGHT_OF_A_TASK, World, world
 from tests.interest.data import expected, rows
@@ -25,13 +26,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def distributed(folder: Path) -> Iterator[tuple[World, Workers]]:
     """A stack whose tasks run on two workers."""
-    with pytest.MonkeyPatch.context() as patch, broker(folder, patch) as server, world(folder) as there:
-        workers = Workers(there.stack, server)
-        try:
-            workers.start(*WORKERS)
-            yield there, workers
-        finally:
-            workers.stop()
+    with pytest.MonkeyPatch.context() as patch, broker(folder, patch) as server:
+        patch.setattr(local_stack, "START_SECONDS", 3 * SECONDS)
+        with world(folder) as there:
+            workers = Workers(there.stack, server)
+            try:
+                workers.start(*WORKERS)
+                yield there, workers
+            finally:
+                workers.stop()
 
 
 def test_when_a_worker_is_killed_others_take_over_and_the_work_is_done_once(
