@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import psycopg2
 import pytest
 import redis
@@ -25,8 +26,8 @@ from liber_tasks.local import postgres
 from tests.conftest import free_port
 from tests.infra.deployment import INFRA, filled, services
 
-pytestmark = pytest.mark.timeout(900)
-SECONDS = 300  # nothing waited for here takes as long
+pytestmark = pytest.mark.timeout(1800)
+SECONDS = 600  # nothing waited for here takes as long
 BIN = Path(sys.executable).parent
 GIVEN = filled() | {"AIRFLOW_FERNET_KEY": urlsafe_b64encode(b"f" * 32).decode(), "AIRFLOW_JWT_SECRET": "j" * 64}
 
@@ -158,8 +159,18 @@ def running(
             assert time.monotonic() < give_up, log.read_text()[-3000:]
         yield child
     finally:
+        _end(child)
+
+
+def _end(child: "subprocess.Popen[bytes]") -> None:
+    """Politely, then with all that it started."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        started = psutil.Process(child.pid).children(recursive=True)
         child.terminate()
-        child.wait(60)
+        _, alive = psutil.wait_procs([psutil.Process(child.pid), *started], timeout=60)
+        for process in alive:
+            process.kill()
+    child.wait(60)
 
 
 def test_mlflow_lets_in_who_has_the_password_and_answers_to_its_name(
