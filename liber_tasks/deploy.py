@@ -19,8 +19,9 @@ from liber_tasks.config import ROOT, Settings, settings
 from liber_tasks.errors import InputError, LiberError, ServiceUnavailable
 from liber_tasks.local.postgres import ensure
 
-# Airflow's and MLflow's own names; the settings' database URLs come on top
+# Airflow's and MLflow's own names; the settings' database URLs and the Connections of stages come on top
 OTHER_URLS = ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "MLFLOW_BACKEND_STORE_URI")
+CONNECTIONS = "AIRFLOW_CONN_LIBER_POSTGRES"
 LLM_POOL = "llm"
 
 
@@ -65,7 +66,8 @@ def database_urls(chosen: Settings) -> list[str]:
     """URLs that services connect with, the owner's of LIBER's database first."""
     names = [name for name in Settings.model_fields if name.endswith("database_url") and name != "admin_database_url"]
     ours = [getattr(chosen, name) for name in sorted(names, key=lambda name: name != "database_url")]
-    theirs = [os.environ.get(name) for name in OTHER_URLS]
+    stages = [url for name, url in sorted(os.environ.items()) if name.startswith(CONNECTIONS)]
+    theirs = stages + [os.environ.get(name, "") for name in OTHER_URLS]
     return [url.get_secret_value() for url in ours if url] + [url for url in theirs if url]
 
 
