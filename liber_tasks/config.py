@@ -68,6 +68,12 @@ class Settings(BaseSettings):
     # Services
     database_url: SecretStr | None = Field(None, description="PostgreSQL >= 15 with pgvector, postgresql://...")
     reader_database_url: SecretStr | None = Field(None, description="the same database with a read-only role")
+    admin_database_url: SecretStr | None = Field(
+        None, description="of an administrator of the server, for `python -m liber_tasks.deploy` alone"
+    )
+    airflow_admin_password: SecretStr | None = Field(
+        None, description="likewise: of the user `admin` it creates in Airflow; empty: none"
+    )
     llm_url: str | None = Field(None, description="TGI, vLLM, SGLang or llama.cpp server; commas between several")
     llm_model: str = Field("local", description="model name sent to the LLM server and kept in every call key")
     llm_token: SecretStr | None = Field(None, description="bearer token of the LLM server")

@@ -1,9 +1,9 @@
-"""Loaded by every Airflow process. In the scheduler it imports the heavy libraries once, before tasks are forked."""
+"""Loaded by every Airflow process. In those that fork tasks it imports the heavy libraries once, before the first."""
 
 import os
 import sys
 
-if "scheduler" in sys.argv[1:2]:
+if sys.argv[1:2] == ["scheduler"] or sys.argv[1:3] == ["celery", "worker"]:
     import mlflow  # noqa: F401
     import torch
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import psycopg2
 from psycopg2 import sql
+from sqlalchemy import make_url
 
 from liber_tasks.errors import LiberError, ServiceUnavailable
 
@@ -101,26 +102,37 @@ class Cluster:
         raise ServiceUnavailable(f"The embedded PostgreSQL did not start: {last[0]} (log: {self.log}).")
 
     def ensure(self, roles: dict[str, str], databases: dict[str, str]) -> None:
-        """Create roles (name -> password) and databases (name -> owner) that are missing; reset the passwords.
+        """As the function of that name, on this server."""
+        ensure(self.url("postgres"), roles, databases)
 
-        Only an administrator may create the extension, so every new database gets it here.
-        """
-        with closing(psycopg2.connect(self.url("postgres"))) as connection:
-            connection.autocommit = True
-            cursor = connection.cursor()
-            for role, password in roles.items():
-                cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
-                verb = sql.SQL("ALTER" if cursor.fetchone() else "CREATE")
-                cursor.execute(sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(
-                    verb, sql.Identifier(role), sql.Literal(password)))  # fmt: skip
-            for database, owner in databases.items():
-                cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,))
-                if not cursor.fetchone():
-                    cursor.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(
-                        sql.Identifier(database), sql.Identifier(owner)))  # fmt: skip
-                    cursor.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database)))
-                with closing(psycopg2.connect(self.url(database))) as inside, inside, inside.cursor() as its:
-                    its.execute("CREATE EXTENSION IF NOT EXISTS vector")
+
+def ensure(administrator: str, roles: dict[str, str], databases: dict[str, str]) -> None:
+    """Create roles (name -> password) and databases (name -> owner) that are missing; reset the passwords.
+
+    Only an administrator may create the extension, so every database gets it here.
+
+    Args:
+        administrator: URL of a role that may create roles, databases and extensions.
+        roles: those that log in.
+        databases: nobody but their owners may connect until told otherwise.
+    """
+    with closing(psycopg2.connect(administrator)) as connection:
+        connection.autocommit = True
+        cursor = connection.cursor()
+        for role, password in roles.items():
+            cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
+            verb = sql.SQL("ALTER" if cursor.fetchone() else "CREATE")
+            cursor.execute(sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(
+                verb, sql.Identifier(role), sql.Literal(password)))  # fmt: skip
+        for database, owner in databases.items():
+            cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,))
+            if not cursor.fetchone():
+                cursor.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(
+                    sql.Identifier(database), sql.Identifier(owner)))  # fmt: skip
+                cursor.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database)))
+            inside_url = make_url(administrator).set(database=database).render_as_string(hide_password=False)
+            with closing(psycopg2.connect(inside_url)) as inside, inside, inside.cursor() as its:
+                its.execute("CREATE EXTENSION IF NOT EXISTS vector")
 
 
 def _system_user() -> pwd.struct_passwd:

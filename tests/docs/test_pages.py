@@ -14,6 +14,7 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 ELSEWHERE = {  # variables that are no settings of ours
     "LIBER_STREAM_URL",  # of `liber consume` alone
     "LIBER_VAR",  # where settings come from
+    "LIBER_BIND", "LIBER_DATA",  # of infra/compose.yaml
     "LIBER_SERVING_CACHE_SECONDS", "LIBER_SERVING_CACHE_USERS", "LIBER_SERVING_CONNECTIONS",  # of a registered model
 }  # fmt: skip
 
