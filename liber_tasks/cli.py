@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from liber_tasks import cli_learn, cli_model, cli_readout, cli_train, cli_vectors, db, learning
+from liber_tasks import cli_learn, cli_model, cli_privacy, cli_readout, cli_train, cli_vectors, db, learning
 from liber_tasks.cli_efficiency import efficiency
 from liber_tasks.cli_evaluate import evaluate
 from liber_tasks.cli_experiment import experiment
@@ -172,23 +172,9 @@ app.add_typer(knowledge, name="knowledge")
 app.add_typer(experiment, name="experiment")
 
 
-@app.command()
-def erase(user: Annotated[str, typer.Argument(help="User id.")], as_json: AsJson = False) -> None:
-    """Remove a user from every table, text and vector, and refuse what comes of this user later."""
-    from liber_tasks.behavior.erase import erase as erase_user
-    from liber_tasks.behavior.erase_models import models_holding
-
-    report = erase_user(db.connect(settings()), user, progress=line_progress())
-    traces = learning.forget_traces(settings(), [user])
-    show(plain(report) | {"traces": traces, "models": plain(models_holding(settings(), [user]))}, as_json)
-
-
-@app.command()
-def readmit(user: Annotated[str, typer.Argument(help="User id.")], as_json: AsJson = False) -> None:
-    """Accept what comes of an erased user again; nothing comes back."""
-    from liber_tasks.behavior.erase import readmit as readmit_user
-
-    show(readmit_user(db.connect(settings()), user), as_json)
+app.command()(cli_privacy.retain)
+app.command()(cli_privacy.erase)
+app.command()(cli_privacy.readmit)
 
 
 @app.command()

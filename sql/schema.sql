@@ -400,7 +400,29 @@ CREATE TABLE liber.rejected_row (
     file_id bigint NOT NULL,
     line bigint NOT NULL,
     reason text NOT NULL,
-    raw text
+    raw text,
+    rejected_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE liber.retention (
+    retention_key bigint NOT NULL,
+    subject text NOT NULL,
+    knowledge_version text,
+    before timestamp with time zone NOT NULL,
+    vectors boolean DEFAULT false NOT NULL,
+    begun_at timestamp with time zone DEFAULT now() NOT NULL,
+    finished_at timestamp with time zone,
+    removed jsonb DEFAULT '{}'::jsonb NOT NULL,
+    CONSTRAINT retention_subject_check CHECK ((subject = ANY (ARRAY['texts'::text, 'rejected'::text, 'calls'::text])))
+);
+
+ALTER TABLE liber.retention ALTER COLUMN retention_key ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME liber.retention_retention_key_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 CREATE TABLE liber.simulated_play (
@@ -571,6 +593,9 @@ ALTER TABLE ONLY liber.readout
 ALTER TABLE ONLY liber.rejected_row
     ADD CONSTRAINT rejected_row_pkey PRIMARY KEY (file_id, line);
 
+ALTER TABLE ONLY liber.retention
+    ADD CONSTRAINT retention_pkey PRIMARY KEY (retention_key);
+
 ALTER TABLE ONLY liber.simulated_play
     ADD CONSTRAINT simulated_play_pkey PRIMARY KEY (experiment_key, user_id, day);
 
@@ -615,6 +640,8 @@ CREATE INDEX llm_call_item ON liber.llm_call USING btree (item_key, knowledge_ve
 CREATE INDEX llm_call_partition ON liber.llm_call USING btree (user_key, partition_no, kind);
 
 CREATE INDEX llm_call_run_id ON liber.llm_call USING btree (run_id text_pattern_ops);
+
+CREATE UNIQUE INDEX retention_bound ON liber.retention USING btree (subject, before, COALESCE(knowledge_version, ''::text));
 
 CREATE INDEX user_metric_day_by_day ON liber.user_metric_day USING brin (experiment_key, day) WITH (pages_per_range='32');
 
@@ -673,6 +700,9 @@ ALTER TABLE ONLY liber.readout
 ALTER TABLE ONLY liber.rejected_row
     ADD CONSTRAINT rejected_row_file_id_fkey FOREIGN KEY (file_id) REFERENCES liber.ingest_file(file_id);
 
+ALTER TABLE ONLY liber.retention
+    ADD CONSTRAINT retention_knowledge_version_fkey FOREIGN KEY (knowledge_version) REFERENCES liber.knowledge_version(knowledge_version);
+
 ALTER TABLE ONLY liber.user_custom_day
     ADD CONSTRAINT user_custom_day_experiment_key_fkey FOREIGN KEY (experiment_key) REFERENCES liber.experiment(experiment_key) ON DELETE CASCADE;
 
@@ -694,4 +724,5 @@ INSERT INTO public.schema_migrations (version) VALUES
     ('20261124000001'),
     ('20261129000001'),
     ('20261129000002'),
-    ('20261129000003');
+    ('20261129000003'),
+    ('20261130000003');
