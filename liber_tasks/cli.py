@@ -14,7 +14,7 @@ from liber_tasks.cli_evaluate import evaluate
 from liber_tasks.cli_experiment import experiment
 from liber_tasks.cli_explain import explain
 from liber_tasks.cli_knowledge import knowledge
-from liber_tasks.cli_output import line_progress, moment, plain, show
+from liber_tasks.cli_output import HarmlessStream, harmless, line_progress, moment, plain, show
 from liber_tasks.config import settings
 from liber_tasks.errors import InputError, LiberError
 
@@ -197,9 +197,10 @@ def status(as_json: AsJson = False) -> None:
 
 def main() -> None:
     """Entry point: errors a user can act on are one sentence on stderr, not a traceback."""
+    sys.stdout = HarmlessStream(sys.stdout)  # type: ignore[assignment]
     try:
         with db.database_errors():
             app()
     except LiberError as error:
-        print(f"liber: {error}", file=sys.stderr)
+        print(f"liber: {harmless(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)

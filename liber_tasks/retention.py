@@ -50,7 +50,7 @@ class RetentionReport:
 
     Attributes:
         bounds: as they were applied.
-        removed: rows by what they are: texts, vectors, rejected, calls.
+        removed: rows by what they are: texts, vectors, rejected, calls; errors of calls that are shortened.
         texts: of a dry run, by knowledge version.
         unread: of a dry run, partitions whose texts no encoder has read: they will never have a vector.
         dry_run: nothing was changed.
@@ -189,7 +189,7 @@ def _texts(removal: _Removal) -> None:
         last = connection.execute(query("retention/users"), asked).scalar_one()
         if last is None:
             return False
-        for name in ("texts", "vectors") if removal.bounds.vectors else ("texts",):
+        for name in ("texts", "errors", "vectors") if removal.bounds.vectors else ("texts", "errors"):
             batch.run(name, after=after, last_key=last, knowledge_version=removal.bounds.knowledge_version)
         after = last
         return True
