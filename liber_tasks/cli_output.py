@@ -1,4 +1,4 @@
-"""What the command line reads and prints: moments, progress, results as text or JSON, nothing that commands a terminal."""
+"""What the command line reads and prints: moments, progress, results as text or JSON, nothing that a terminal obeys."""
 
 import json
 import re

@@ -36,9 +36,7 @@ def test_what_is_none_passes_and_the_baseline_is_left_alone(tmp_path: Path) -> N
     baseline = (ROOT / ".secrets.baseline").read_bytes()
     (tmp_path / "a.py").write_text("password = settings.password\n")
     moved = tmp_path / "known.py"
-    moved.write_text(
-        "\n\n" + (ROOT / "liber_tasks" / "db.py").read_text().splitlines()[38] + "  # pragma: allowlist secret\n"
-    )
+    moved.write_text("\n\n" + PLANTED["a password in an address"] + "  # pragma: allowlist secret\n")
     done = scan(tmp_path / "a.py", moved, Path("tests/test_config.py"))
     assert (done.returncode, done.stdout) == (0, "")
     assert (ROOT / ".secrets.baseline").read_bytes() == baseline
@@ -62,8 +60,8 @@ while [ $# -gt 0 ]; do [ "$1" = --output ] && out=$2; shift; done
     ("echo no route >&2; exit 1", 3, "NOT AUDITED"),
     ("""echo '{"dependencies": [{"name": "a", "skip_reason": "no answer"}]}' > $out""", 3, "NOT AUDITED"),
     ("""echo '{"dependencies": [{"name": "a", "version": "1", "vulns": []}]}' > $out""", 0, "1 packages checked"),
-    ("""echo '{"dependencies": [{"name": "a", "version": "1", "vulns": [{"id": "CVE-1", "fix_versions": ["2"]}]}]}' > $out
-     exit 1""", 1, "a 1 CVE-1 fixed in 2"),
+    ("""echo '{"dependencies": [{"name": "a", "version": "1",
+     "vulns": [{"id": "CVE-1", "fix_versions": ["2"]}]}]}' > $out; exit 1""", 1, "a 1 CVE-1 fixed in 2"),
 ], ids=["unreachable", "every package skipped", "clean", "vulnerable"])  # fmt: skip
 def test_an_audit_that_could_not_ask_says_so_and_does_not_pass(tmp_path: Path, act: str, code: int, says: str) -> None:
     (tmp_path / "pip-audit").write_text(AUDITOR.format(act=act))
