@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up down backup restore bench lint lock schema docs browser promtool screenshot clean
+.PHONY: help install demo test up down backup restore bench lint audit lock schema docs browser promtool screenshot clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -45,13 +45,17 @@ restore: install ## The stopped local stack as it was: make restore TO=2026-01-3
 test: install browser promtool lint ## The whole test suite
 	@$(BIN)/python -m pytest
 
-lint: install ## ruff, mypy, import-linter, sqlfluff, squawk
+lint: install ## ruff, mypy, import-linter, sqlfluff, squawk, detect-secrets
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/sqlfluff lint sql
 	@$(BIN)/squawk sql/migrations/*.sql
+	@infra/scan_secrets.sh $(BIN)
+
+audit: install ## Known vulnerabilities of the pinned requirements (asks an advisory database)
+	@infra/audit.sh $(BIN)
 
 bench: install ## A benchmark: make bench NAME=calls
 	@$(BIN)/python -m tests.bench $(NAME)

@@ -6,14 +6,25 @@ from typing import Annotated
 
 import typer
 
-from liber_tasks import cli_learn, cli_model, cli_readout, cli_status, cli_train, cli_vectors, db, learning, logs
+from liber_tasks import (
+    cli_learn,
+    cli_model,
+    cli_privacy,
+    cli_readout,
+    cli_status,
+    cli_train,
+    cli_vectors,
+    db,
+    learning,
+    logs,
+)
 from liber_tasks.cli_efficiency import efficiency
 from liber_tasks.cli_erasures import erasures
 from liber_tasks.cli_evaluate import evaluate
 from liber_tasks.cli_experiment import experiment
 from liber_tasks.cli_explain import explain
 from liber_tasks.cli_knowledge import knowledge
-from liber_tasks.cli_output import line_progress, moment, plain, show
+from liber_tasks.cli_output import HarmlessStream, harmless, line_progress, moment, plain, show
 from liber_tasks.config import settings
 from liber_tasks.errors import InputError, LiberError
 
@@ -172,23 +183,9 @@ app.add_typer(experiment, name="experiment")
 app.add_typer(erasures, name="erasures")
 
 
-@app.command()
-def erase(user: Annotated[str, typer.Argument(help="User id.")], as_json: AsJson = False) -> None:
-    """Remove a user from every table, text and vector, and refuse what comes of this user later."""
-    from liber_tasks.behavior.erase import erase as erase_user
-    from liber_tasks.behavior.erase_models import models_holding
-
-    report = erase_user(db.connect(settings()), user, progress=line_progress())
-    traces = learning.forget_traces(settings(), [user])
-    show(plain(report) | {"traces": traces, "models": plain(models_holding(settings(), [user]))}, as_json)
-
-
-@app.command()
-def readmit(user: Annotated[str, typer.Argument(help="User id.")], as_json: AsJson = False) -> None:
-    """Accept what comes of an erased user again; nothing comes back."""
-    from liber_tasks.behavior.erase import readmit as readmit_user
-
-    show(readmit_user(db.connect(settings()), user), as_json)
+app.command()(cli_privacy.retain)
+app.command()(cli_privacy.erase)
+app.command()(cli_privacy.readmit)
 
 
 app.command()(cli_status.status)
@@ -197,10 +194,11 @@ app.command()(cli_status.metrics)
 
 def main() -> None:
     """Entry point: errors a user can act on are one sentence on stderr, not a traceback."""
+    sys.stdout = HarmlessStream(sys.stdout)  # type: ignore[assignment]
     try:
         logs.configure(settings().log)
         with db.database_errors(), logs.bound(run=logs.new_run()):
             app()
     except LiberError as error:
-        logs.tell(error)
+        logs.tell(harmless(str(error)))
         sys.exit(error.exit_code)

@@ -14,6 +14,8 @@ from liber_tasks.cli_output import line_progress, plain, show
 from liber_tasks.config import settings
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from liber_tasks.interest.timeline import TimelineEntry
 
 knowledge = typer.Typer(
@@ -93,9 +95,9 @@ def show_timeline(entries: "Sequence[TimelineEntry]", user: str, as_json: bool =
         lines = Table.grid(padding=(0, 2))
         lines.add_column(no_wrap=True)
         lines.add_column(overflow="fold")
-        lines.add_row("summary", _text(entry.summary, entry.summary_finish))
+        lines.add_row("summary", _text(entry.summary, entry.summary_finish, entry.removed_at))
         if entry.partition_no > 1 and (entry.with_shift or entry.shift is not None):
-            lines.add_row("shift", _text(entry.shift, entry.shift_finish))
+            lines.add_row("shift", _text(entry.shift, entry.shift_finish, entry.removed_at))
         if entry.knowledge_version is not None:
             lines.add_row("by", _visible(f"{entry.model}, {entry.summary_prompt}, {entry.shift_prompt}"))
             lines.add_row("version", _visible(entry.knowledge_version))
@@ -109,9 +111,9 @@ def show_timeline(entries: "Sequence[TimelineEntry]", user: str, as_json: bool =
                   f"{whole.calls:,} calls")  # fmt: skip
 
 
-def _text(text: str | None, finish: str | None) -> Text:
+def _text(text: str | None, finish: str | None, removed_at: "datetime | None") -> Text:
     if text is None:
-        return Text(MISSING)
+        return Text(MISSING if removed_at is None else f"removed by retention on {removed_at:%Y-%m-%d}")
     shown = _visible(text)
     return shown.append(" [cut at the token limit]", style="dim") if finish == "length" else shown
 

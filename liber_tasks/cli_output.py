@@ -1,17 +1,21 @@
-"""What the command line reads and prints: moments, progress, results as text or JSON."""
+"""What the command line reads and prints: moments, progress, results as text or JSON, nothing that a terminal obeys."""
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from liber_tasks import logs
 from liber_tasks.errors import InputError
 from liber_tasks.types import Progress
+
+# Control characters but line feed and tab, also those above ASCII; marks that turn the direction of writing; colours.
+_COMMANDS = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def moment(option: str, value: str) -> datetime:
@@ -57,7 +61,8 @@ def show(result: Any, as_json: bool, text: str | None = None) -> None:
     """Print a result on stdout: one JSON object, or `text`, or its fields line by line."""
     entries = plain(result)
     if as_json:
-        print(json.dumps(entries, default=_json_default, ensure_ascii=False))
+        text = json.dumps(entries, default=_json_default, ensure_ascii=False)
+        print(_COMMANDS.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
     elif text is not None:
         print(text)
     else:
@@ -87,3 +92,28 @@ def _json_default(value: object) -> Any:
     if hasattr(value, "item"):
         return value.item()
     raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def harmless(text: str, *, styled: bool = False) -> str:
+    """Foreign text without what a terminal obeys: titles, ids and texts come from anywhere.
+
+    Args:
+        text: to be printed.
+        styled: colours pass.
+    """
+    return _COMMANDS.sub(lambda found: found[0] if styled and len(found[0]) > 1 else "\N{REPLACEMENT CHARACTER}", text)
+
+
+class HarmlessStream:
+    """A text stream that writes `harmless` text; on a terminal with colours, which our tables have."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write what is left of a text."""
+        self._stream.write(harmless(text, styled=self._stream.isatty()))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

@@ -143,6 +143,12 @@ class Settings(BaseSettings):
     llm_patience: float = Field(60, ge=0, description="seconds to wait for an LLM server that refuses connections")
     trace_share: float = Field(0, ge=0, le=1, description="share of LLM calls kept as MLflow traces, prompts included")
 
+    # Retention: what is older is removed by `liber retain` and the DAG retain_texts; empty: it is kept
+    retain_texts: Duration | None = Field(None, description="texts about partitions, by when these were sealed: 365d")
+    retain_policy: Literal["texts", "all"] = Field("texts", description="all: vectors made of the texts go with them")
+    retain_rejected: Duration | None = Field(None, description="raw text of rejected rows; line and reason stay")
+    retain_calls: Duration | None = Field(None, description="closed rows of the ledger of LLM calls")
+
     # Encoder (paper, section 3.4.1)
     encoder: str = Field("minilm", description="'minilm' (packaged weights), a model name, or a folder")
     encoder_dimension: int = Field(64, ge=1, description="length of r_j after PCA")

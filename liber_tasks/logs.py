@@ -55,12 +55,12 @@ def new_run() -> str:
     return f"cli-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
 
 
-def tell(error: Exception) -> None:
+def tell(sentence: str) -> None:
     """An error's sentence on stderr, as a line of its own or as a log line."""
     if is_json():
-        logging.getLogger("liber").error("%s", error)
+        logging.getLogger("liber").error("%s", sentence)
     else:
-        print(f"liber: {error}", file=sys.stderr)
+        print(f"liber: {sentence}", file=sys.stderr)
 
 
 def is_json() -> bool:

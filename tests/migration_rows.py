@@ -117,13 +117,18 @@ INSERT INTO liber.readout_calibration (experiment_key, until_day, input_sha256, 
 VALUES (1, '2024-05-08', repeat('4', 64), '{"splits": 5000}');
 """
 
-V13 = """
+V14 = """
+INSERT INTO liber.retention (subject, before, finished_at, removed)
+VALUES ('texts', '2024-04-01Z', '2024-06-04Z', '{"texts": 2}');
+"""
+
+V15 = """
 INSERT INTO liber.pipeline_state (counted_at, seconds, result) VALUES ('2024-06-03Z', 0.5, '{"stages": []}');
 INSERT INTO liber.pipeline_hour VALUES ('ingest', '2024-06-03T10:00:00Z', 28);
 """
 
-V14 = """
+V16 = """
 INSERT INTO liber.announcement (what, run) VALUES ('partitions', 'ingest_behaviors/manual');
 """
 
-OF_VERSION = {3: V3, 4: V4, 5: V5, 6: V6, 7: V7, 8: V8, 9: V9, 10: V10, 11: V11, 12: V12, 13: V13, 14: V14}
+OF_VERSION = {3: V3, 4: V4, 5: V5, 6: V6, 7: V7, 8: V8, 9: V9, 10: V10, 11: V11, 12: V12, 14: V14, 15: V15, 16: V16}

@@ -19,6 +19,7 @@ COMMANDS = (
     "consume",
     "erase",
     "readmit",
+    "retain",
     "prompt",
     "seal",
     "learn",

@@ -16,6 +16,10 @@ from liber_tasks.mlflow_client import PATIENCE
 
 VOCABULARY = "vocabulary.json"
 BUNDLE, USERS = ("liber.features", "bundle"), "users.json"  # tag of a version that carries features; of these users
+_ADVICE = (
+    "Run `liber train` (with --bundle where the champion carries features) and `liber promote`; then delete version "
+    "{numbers} of {name} and its logged model in MLflow, and run `mlflow gc` on the server: docs/privacy.md."
+)
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class ModelsHolding:
     reason: str | None = None
     versions: tuple[str, ...] = ()  # trained on data of one of them; newest first
     unread: tuple[str, ...] = ()  # versions whose vocabulary could not be read
+    advice: str | None = None  # what to do about `versions`
 
 
 def models_holding(settings: Settings, user_ids: Collection[str]) -> ModelsHolding:
@@ -56,10 +61,12 @@ def models_holding(settings: Settings, user_ids: Collection[str]) -> ModelsHoldi
             return ModelsHolding(False, f"MLflow does not answer at {uri}")
         known = {str(version.version): _knows(version, uri, user_ids) for version in found}
     order = sorted(known, key=int, reverse=True)
+    versions = tuple(number for number in order if known[number])
     return ModelsHolding(
         True,
-        versions=tuple(number for number in order if known[number]),
+        versions=versions,
         unread=tuple(number for number in order if known[number] is None),
+        advice=_ADVICE.format(name=settings.model_name, numbers=", ".join(versions)) if versions else None,
     )
 
 

@@ -147,7 +147,9 @@ def _partition(row: Row, version: Row | None, pull: Pull | None, share: float | 
             f"**Partition {row['partition_no']}** · {words.period(row['started_at'], row['ended_at'])} · "
             f"{row['n_behaviors']} behaviours · closed by {row['reason']}"
         )
-        if version is None or row["summary"] is None:
+        if row["removed_at"] is not None:
+            st.badge(f"removed by retention on {words.day(row['removed_at'])}", icon=":material/delete:", color="gray")
+        elif version is None or row["summary"] is None:
             st.badge("not learnt yet", icon=":material/hourglass_empty:", color="orange")
         else:
             _text("Interests", row["summary"], row["summary_finish"])

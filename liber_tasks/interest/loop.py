@@ -19,6 +19,7 @@ from liber_tasks.interest.ledger import Ledger, Result
 from liber_tasks.interest.llm import CallFailed, CallPoison, LlmClient, Spent
 from liber_tasks.interest.server.answers import Answer
 from liber_tasks.interest.server.length import fitted
+from liber_tasks.interest.server.quoted import unquoted
 from liber_tasks.types import Progress
 
 UNITS_AHEAD = 16  # users, or pages of items, whose calls are rendered ahead, if these are few
@@ -205,10 +206,11 @@ class Loop(Generic[Place]):
     async def _ask(self, call: Call[Place]) -> None:
         asked_at = datetime.now(UTC)
         try:
-            prompt, left_out = await fitted(
-                lambda prompt: self._llm.excess(prompt, call.max_tokens), call.shortened, call.parts
-            )
-            answer = await self._llm.complete(prompt, call.max_tokens)
+            with unquoted(call.prompt):
+                prompt, left_out = await fitted(
+                    lambda prompt: self._llm.excess(prompt, call.max_tokens), call.shortened, call.parts
+                )
+                answer = await self._llm.complete(prompt, call.max_tokens)
         except CallPoison as error:
             self._tell(call, call.prompt, None, asked_at, str(error))
             await self._lost(call, "quarantined", str(error), error.spent)

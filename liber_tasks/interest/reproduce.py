@@ -97,6 +97,12 @@ def reproduce(
         learnt = connection.execute(query("interest/learnt_text"), named).first()
         if learnt is None:
             users_named(engine, [user_id])
+            removed_at = connection.execute(query("retention/removed"), named).scalar_one_or_none()
+            if removed_at is not None:
+                raise InputError(
+                    f"Partition {partition_no} of user {user_id!r} has no {kind}: it was removed by retention on "
+                    f"{removed_at:%Y-%m-%d}."
+                )
             version = f" of version {knowledge_version!r}" if knowledge_version else ""
             raise InputError(
                 f"Partition {partition_no} of user {user_id!r} has no {kind}{version}: see `liber timeline {user_id}` "

@@ -45,6 +45,7 @@ class TimelineEntry:
         summary_finish: why the server stopped writing: stop, or length when `*_max_tokens` cut the text off.
         shift_finish: likewise.
         calls: put to the LLM here, with repeated ones; an imported text took none.
+        removed_at: when retention removed the texts; None: it did not.
     """
 
     partition_no: int
@@ -66,6 +67,7 @@ class TimelineEntry:
     summary_finish: str | None = None
     shift_finish: str | None = None
     calls: int = 0
+    removed_at: datetime | None = None
 
 
 @dataclass(frozen=True)

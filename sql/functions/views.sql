@@ -74,11 +74,31 @@ FROM due;
 
 -- One row a stage: what is done and what waits. It counts: liber.pipeline_state has what was counted last.
 CREATE VIEW liber.pipeline_status AS
-WITH partitions AS (
+WITH kept AS (
+    SELECT liber.retained_from(NULL) AS since
+),
+
+-- After a partition whose texts retention removed, one begins anew, like P_1: no shift is asked for.
+begun_anew AS (
+    SELECT count(*) AS n
+    FROM liber.behavior_partition AS p
+    INNER JOIN liber.behavior_partition AS earlier
+        ON p.user_key = earlier.user_key AND p.partition_no = earlier.partition_no + 1
+    LEFT JOIN liber.interest AS c
+        ON p.user_key = c.user_key AND p.partition_no = c.partition_no AND c.kind = 'shift'
+    WHERE
+        (SELECT since FROM kept) > '-infinity'
+        AND p.sealed_at >= (SELECT since FROM kept) AND earlier.sealed_at < (SELECT since FROM kept)
+        AND c.user_key IS NULL
+),
+
+-- What is too old to have texts is neither done nor waiting.
+partitions AS (
     SELECT
         count(*) AS n,
-        count(*) FILTER (WHERE partition_no > 1) AS n_with_previous
+        count(*) FILTER (WHERE partition_no > 1) - (SELECT n FROM begun_anew) AS n_with_previous
     FROM liber.behavior_partition
+    WHERE sealed_at >= (SELECT since FROM kept)
 ),
 
 -- Whole columns in the order of the primary key: nothing is sorted and no text is read, however many there are.
@@ -100,13 +120,17 @@ lost AS (
     WHERE c.state = 'quarantined' AND i.user_key IS NULL
 ),
 
-vectors AS (
-    SELECT count(*) AS n FROM (SELECT DISTINCT user_key, partition_no FROM liber.interest_vector) AS encoded
+encoded AS (
+    SELECT DISTINCT user_key, partition_no FROM liber.interest_vector
 ),
 
--- A partition can be encoded once it has its summary and, from P_2 on, its shift.
+vectors AS (
+    SELECT count(*) AS n FROM encoded
+),
+
+-- A partition can be encoded once it has its summary and, from P_2 on, its shift. Vectors may outlive texts.
 encodable AS (
-    SELECT count(*) AS n
+    SELECT count(*) FILTER (WHERE v.user_key IS NULL) AS waiting
     FROM (
         SELECT DISTINCT
             s.user_key,
@@ -119,8 +143,17 @@ encodable AS (
         INNER JOIN liber.knowledge_version AS k ON s.knowledge_version = k.knowledge_version
         WHERE
             s.kind = 'summary'
-            AND (s.partition_no = 1 OR c.user_key IS NOT NULL OR coalesce(k.parameters ->> 'variant', 'full') <> 'full')
+            AND (
+                s.partition_no = 1 OR c.user_key IS NOT NULL OR coalesce(k.parameters ->> 'variant', 'full') <> 'full'
+                OR EXISTS (
+                    SELECT FROM liber.behavior_partition AS p
+                    WHERE
+                        p.user_key = s.user_key AND p.partition_no = s.partition_no - 1
+                        AND p.sealed_at < (SELECT since FROM kept)
+                )
+            )
     ) AS whole
+    LEFT JOIN encoded AS v ON whole.user_key = v.user_key AND whole.partition_no = v.partition_no
 ),
 
 -- Of the newest version there is. A text of an item that has changed since counts as done: to look at every item's
@@ -179,7 +212,7 @@ FROM (
         4, 'shift', 'partitions', texts.shifts, partitions.n_with_previous - texts.shifts - lost.shifts, lost.shifts
     FROM partitions CROSS JOIN texts CROSS JOIN lost
     UNION ALL
-    SELECT 5, 'encode', 'partitions', vectors.n, encodable.n - vectors.n, 0 FROM vectors CROSS JOIN encodable
+    SELECT 5, 'encode', 'partitions', vectors.n, encodable.waiting, 0 FROM vectors CROSS JOIN encodable
     UNION ALL
     SELECT 6, 'item knowledge', 'items', items.described, items.n - items.described - items.lost, items.lost FROM items
     UNION ALL

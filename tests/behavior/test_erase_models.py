@@ -51,9 +51,11 @@ def test_the_versions_that_know_the_user_are_named_newest_first(tracked: Setting
         register(url, tmp_path / str(number), "erasable", json.dumps({"users": dict.fromkeys(users, 1)}))
     register(url, tmp_path / "broken", "erasable", "{}")
     register(url, tmp_path / "other", "another", json.dumps({"users": {"ann": 1}}))
-    assert models_holding(tracked, ["ann"]) == ModelsHolding(True, None, ("3", "1"), ("4",))
+    found = models_holding(tracked, ["ann"])
+    assert (found.checked, found.reason, found.versions, found.unread) == (True, None, ("3", "1"), ("4",))
+    assert "version 3, 1 of erasable" in (found.advice or "")
     assert models_holding(tracked, ["ann", "ben"]).versions == ("3", "2", "1")
-    assert models_holding(tracked, ["an"]).versions == ()
+    assert (models_holding(tracked, ["an"]).versions, models_holding(tracked, ["an"]).advice) == ((), None)
     assert not list(tmp_path.glob("*.db"))
 
 
@@ -64,7 +66,8 @@ def test_a_version_that_carries_features_knows_whose_they_are(tracked: Settings,
         (tmp_path / str(number) / "model" / "users.json").write_text('["ann", "late"]')
         register(url, tmp_path / str(number), "carries", '{"users": {"ann": 1}}')
     MlflowClient(url, url).set_model_version_tag("carries", "2", "liber.features", "bundle")
-    assert models_holding(carries, ["late"]) == ModelsHolding(True, None, ("2",), ())
+    found = models_holding(carries, ["late"])
+    assert (found.checked, found.versions, found.unread) == (True, ("2",), ())
     assert models_holding(carries, ["ann"]).versions == ("2", "1")
 
 

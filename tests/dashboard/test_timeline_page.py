@@ -142,3 +142,18 @@ def test_an_item_is_compared_with_each_partition(
     expect(page.get_by_text("The catalogue has no item 'no such film'")).to_be_visible()
     no_traceback(page)
     no_sideways_scroll(page)
+
+
+@pytest.mark.usefixtures("memory")
+def test_a_text_that_retention_removed_says_so_with_the_day(
+    engine: Engine, database_url: str, start_dashboard: StartDashboard, page: Page
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO liber.retention (subject, before, begun_at)"
+                                " VALUES ('texts', '1998-03-10Z', '2026-03-05Z')"))  # fmt: skip
+        connection.execute(text("DELETE FROM liber.interest WHERE partition_no = 1"))
+    page.goto(f"{start_dashboard(database_url)}/timeline?user=u1")
+    expect(page.get_by_text("Turned to science fiction.")).to_be_visible()
+    expect(page.get_by_text("removed by retention on 5 Mar 2026")).to_have_count(1)
+    expect(page.get_by_text("not learnt yet", exact=True)).to_have_count(1)  # the third, which is younger
+    assert no_traceback(page)

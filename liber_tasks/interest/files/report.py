@@ -54,7 +54,7 @@ class ImportReport:
         read: texts of the file.
         imported: stored now.
         already_there: the same text was stored before.
-        refused: of erased users; nothing of them is stored or named.
+        refused: of erased users, of whom nothing is stored or named, or too old to be kept (`liber retain`).
         unknown_items: left out, as all that follow: no such item was ingested.
         unknown_users: no behaviour of the user was ingested.
         unknown_partitions: the user has no such partition (yet).

@@ -9,6 +9,7 @@ SELECT
     c.text AS shift,
     s.finish_reason AS summary_finish,
     c.finish_reason AS shift_finish,
+    CASE WHEN s.text IS NULL THEN liber.texts_removed_at(:knowledge_version, p.sealed_at) END AS removed_at,
     coalesce(s.prompt_tokens, 0) + coalesce(c.prompt_tokens, 0) AS tokens_in,
     coalesce(s.completion_tokens, 0) + coalesce(c.completion_tokens, 0) AS tokens_out,
     coalesce(greatest(s.left_out, c.left_out), 0) AS left_out,

@@ -1,5 +1,5 @@
--- Partitions whose texts are complete (a shift from P_2 on, unless the version asks for none) and that have no vector
--- of this encoder yet.
+-- Partitions whose texts are complete (a shift from P_2 on, unless the version asks for none, or retention removed the
+-- texts before it) and that have no vector of this encoder yet.
 SELECT
     s.user_key,
     s.partition_no,
@@ -19,5 +19,13 @@ WHERE
     s.kind = 'summary'
     AND s.knowledge_version = :knowledge_version
     AND v.user_key IS NULL
-    AND (s.partition_no = 1 OR c.text IS NOT NULL OR coalesce(k.parameters ->> 'variant', 'full') <> 'full')
+    AND (
+        s.partition_no = 1 OR c.text IS NOT NULL OR coalesce(k.parameters ->> 'variant', 'full') <> 'full'
+        OR EXISTS (
+            SELECT FROM liber.behavior_partition AS p
+            WHERE
+                p.user_key = s.user_key AND p.partition_no = s.partition_no - 1
+                AND p.sealed_at < (SELECT liber.retained_from(:knowledge_version))
+        )
+    )
 ORDER BY s.user_key, s.partition_no

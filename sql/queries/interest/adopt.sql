@@ -28,6 +28,7 @@ FROM (
     ORDER BY i.user_key, i.partition_no, i.created_at, i.knowledge_version
 ) AS s
 INNER JOIN liber.behavior_partition AS p ON s.user_key = p.user_key AND s.partition_no = p.partition_no
+WHERE p.sealed_at >= (SELECT liber.retained_from(:knowledge_version))
 ORDER BY p.user_key, p.partition_no
 FOR KEY SHARE OF p
 ON CONFLICT (user_key, partition_no, kind, knowledge_version) DO NOTHING

@@ -4,6 +4,7 @@ SELECT count(*) AS summaries
 FROM liber.behavior_partition AS p
 WHERE
     p.user_key = any(cast(:user_keys AS bigint[]))
+    AND p.sealed_at >= (SELECT liber.retained_from(:knowledge_version))
     AND EXISTS (
         SELECT FROM liber.interest AS i
         INNER JOIN liber.knowledge_version AS k ON i.knowledge_version = k.knowledge_version

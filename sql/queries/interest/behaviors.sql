@@ -19,6 +19,7 @@ LEFT JOIN liber.item_knowledge AS k
     ON i.item_key = k.item_key AND k.knowledge_version = cast(:items AS text)
 WHERE
     p.user_key = any(cast(:user_keys AS bigint[]))
+    AND p.sealed_at >= (SELECT liber.retained_from(:knowledge_version))
     AND NOT EXISTS (
         SELECT FROM liber.interest AS s
         WHERE

@@ -1,6 +1,6 @@
 -- Learn: write down that calls are about to be made; no row for one whose text exists or that was set aside, or whose
--- partition was erased meanwhile. The locks make an erasure wait for this transaction, so that it finds what is
--- written here; everybody takes them in the order of partitions.
+-- partition was erased meanwhile, or is too old to keep a text of. The locks make an erasure wait for this transaction,
+-- so that it finds what is written here; everybody takes them in the order of partitions.
 INSERT INTO liber.llm_call AS l (
     call_key, user_key, partition_no, kind, knowledge_version, state, run_id, prompt_characters
 )
@@ -23,7 +23,8 @@ FROM
     ) AS c (call_key, user_key, partition_no, kind, prompt_characters)
 INNER JOIN liber.behavior_partition AS p ON c.user_key = p.user_key AND c.partition_no = p.partition_no
 WHERE
-    NOT EXISTS (
+    p.sealed_at >= (SELECT liber.retained_from(:knowledge_version))
+    AND NOT EXISTS (
         SELECT FROM liber.interest AS i
         WHERE
             i.user_key = c.user_key AND i.partition_no = c.partition_no

@@ -1,4 +1,5 @@
--- Learn: partitions of some users with the texts of this version they have.
+-- Learn: partitions of some users with the texts of this version they have. Those whose texts retention removes are as
+-- if they were not.
 SELECT
     p.user_key,
     p.partition_no,
@@ -13,5 +14,5 @@ LEFT JOIN liber.interest AS c
     ON
         p.user_key = c.user_key AND p.partition_no = c.partition_no
         AND c.kind = 'shift' AND c.knowledge_version = :knowledge_version
-WHERE p.user_key = any(cast(:user_keys AS bigint[]))
+WHERE p.user_key = any(cast(:user_keys AS bigint[])) AND p.sealed_at >= (SELECT liber.retained_from(:knowledge_version))
 ORDER BY p.user_key, p.partition_no

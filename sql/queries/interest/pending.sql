@@ -1,6 +1,10 @@
--- Learn: texts some users still miss that a run can bring: neither set aside nor waiting for one that was.
+-- Learn: texts some users still miss that a run can bring: neither set aside nor waiting for one that was, nor too
+-- old to be kept.
 WITH partitions AS (
-    SELECT user_key, partition_no
+    SELECT
+        user_key,
+        partition_no,
+        sealed_at < (SELECT liber.retained_from(:knowledge_version)) AS too_old
     FROM liber.behavior_partition
     WHERE user_key = any(cast(:user_keys AS bigint[]))
 ),
@@ -18,10 +22,10 @@ settled AS (
 ),
 
 summaries AS (
-    SELECT p.user_key, p.partition_no, bool_or(s.learnt) AS learnt
+    SELECT p.user_key, p.partition_no, CASE WHEN p.too_old THEN FALSE ELSE bool_or(s.learnt) END AS learnt
     FROM partitions AS p
     LEFT JOIN settled AS s ON p.user_key = s.user_key AND p.partition_no = s.partition_no AND s.kind = 'summary'
-    GROUP BY p.user_key, p.partition_no
+    GROUP BY p.user_key, p.partition_no, p.too_old
 )
 
 SELECT

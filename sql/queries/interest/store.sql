@@ -1,6 +1,6 @@
 -- Learn: keep answers and close their calls, in one statement and so in one transaction. A partition that was erased
--- meanwhile gets none; the locks make an erasure wait for this transaction, so that it finds what is written here;
--- everybody takes them in the order of partitions.
+-- meanwhile, or became too old to keep a text of, gets none; the locks make an erasure wait for this transaction, so
+-- that it finds what is written here; everybody takes them in the order of partitions.
 WITH answers AS (
     SELECT *
     FROM unnest(
@@ -43,6 +43,7 @@ kept AS (
         a.finish_reason
     FROM answers AS a
     INNER JOIN liber.behavior_partition AS p ON a.user_key = p.user_key AND a.partition_no = p.partition_no
+    WHERE p.sealed_at >= (SELECT liber.retained_from(:knowledge_version))
     ORDER BY p.user_key, p.partition_no, a.kind
     FOR KEY SHARE OF p
     ON CONFLICT (user_key, partition_no, kind, knowledge_version) DO NOTHING

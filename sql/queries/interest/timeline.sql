@@ -6,6 +6,7 @@ WITH summaries AS (
         p.started_at,
         p.ended_at,
         p.n_behaviors,
+        p.sealed_at,
         s.knowledge_version,
         s.text,
         s.prompt_tokens,
@@ -45,6 +46,9 @@ SELECT
     coalesce(greatest(s.left_out, c.left_out), 0) AS left_out,
     s.finish_reason AS summary_finish,
     c.finish_reason AS shift_finish,
+    CASE
+        WHEN s.text IS NULL THEN liber.texts_removed_at(cast(:knowledge_version AS text), s.sealed_at)
+    END AS removed_at,
     (
         SELECT coalesce(sum(l.attempts), 0)::integer
         FROM liber.llm_call AS l

@@ -1,5 +1,6 @@
 -- Import: what becomes of each line about a partition. A partition's digest is the export's, computed once for all its
--- texts; a line made elsewhere states none. An erased user has no profile, so only unknown ones are looked up.
+-- texts; a line made elsewhere states none. An erased user has no profile, so only unknown ones are looked up. What
+-- retention would remove is refused likewise.
 CREATE TEMP TABLE knowledge_verdict ON COMMIT DROP AS
 WITH users AS MATERIALIZED (
     SELECT
@@ -19,6 +20,7 @@ content AS MATERIALIZED (
     SELECT
         p.user_key,
         p.partition_no,
+        p.sealed_at,
         encode(sha256(convert_to(e.ids, 'UTF8')), 'hex') AS partition_sha256
     FROM (SELECT DISTINCT user_id, partition_no FROM knowledge_stage) AS s
     INNER JOIN users AS u ON s.user_id = u.user_id
@@ -38,6 +40,7 @@ SELECT
         WHEN s.bad IS NOT NULL THEN s.bad
         WHEN u.user_key IS NULL THEN 'unknown user'
         WHEN c.user_key IS NULL THEN 'unknown partition'
+        WHEN c.sealed_at < (SELECT liber.retained_from(:knowledge_version)) THEN 'refused'
         WHEN c.partition_sha256 <> s.partition_sha256 THEN 'other content'
         WHEN i.user_key IS NULL THEN 'new'
         WHEN i.text = s.text THEN 'there'
