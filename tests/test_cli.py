@@ -24,6 +24,7 @@ COMMANDS = (
     "learn",
     "cost",
     "efficiency",
+    "plan",
     "knowledge export",
     "knowledge import",
     "encode",

@@ -1,0 +1,26 @@
+"""What a unit of work costs. One place; each line says the command that printed it, or that it is a guess.
+
+CPU-seconds of one of two shared x86-64 cores; PostgreSQL 18.4, Python 3.11. Measure yours with the same commands.
+"""
+
+# WAL over the bytes of the rows and index entries written, pages full; tests.bench capacity
+WAL = {
+    "behavior": 1.53, "behavior_partition": 2.99, "interest": 2.56, "interest_vector": 1.79, "interest_nearest": 1.01,
+    "item": 7.35, "item_knowledge": 1.73, "item_vector": 1.50,
+}  # fmt: skip
+# bytes a behaviour that comes in batches of hundreds, sealing included: after a checkpoint each page is written whole;
+# tests.bench scale
+WAL_OF_BATCHES = 1140.0
+
+INGEST = 10.8e-6  # a behaviour, client and server; tests.bench capacity
+SEAL = 29.5e-6  # a partition, client and server; tests.bench capacity
+LEDGER = 283e-6  # a call, client and server, 64 in a transaction; tests.bench capacity
+CLIENT = 3e-3  # a call, of the learner besides; a guess, tests.bench client prints cpu_ms_per_call
+VECTOR = 124e-6  # a vector, client and server; tests.bench capacity
+ENCODE = 7e-3  # a text; tests.bench encode, ours_cpu_ms_per_text
+TRAIN = 20_000.0  # samples a CPU-second, DIN; a guess, tests.bench train prints it
+SCORE = 2e-3  # a request of 1 x 100 about a cached user, option pooled; docs/serving.md
+PROFILE_BYTES = 5_000.0  # of a kept partition, option profile; docs/serving.md
+PROFILES = 32  # partitions of a user that are kept at most; backbones.vocabulary.MAX_PARTITIONS
+HISTORY_BYTES = 3_200.0  # of a kept user: 200 behaviours of two numbers; arithmetic
+SAMPLE_BYTES = 1_000.0  # of a training sample in memory: 50 behaviours of two numbers, and its fields; arithmetic
