@@ -112,7 +112,7 @@ def show_plan(made: "Plan") -> None:
                       f"summaries, {count(day.shift_calls)} shifts, {count(day.item_calls)} items"),
         ("calls an active user", count(day.calls_per_active_user)),
         ("tokens", f"{count(day.prompt_tokens)} in prompts, {count(day.answer_tokens)} in answers"),
-        ("GPU hours", f"{count(day.gpu_hours)}: {day.gpus:,} GPUs over the day, {day.gpu_use:.0%} busy; "
+        ("GPU hours", f"{count(day.gpu_hours)}: {day.gpus:,} to do it in a day, {day.gpu_use:.0%} busy; "
                       f"{day.gpus_at_peak:,} to keep up with the peak"),
         ("CPU hours", f"{count(day.ingest_cpu_hours)} ingest, {count(day.database_cpu_hours)} seal and store, "
                       f"{count(day.learner_cpu_hours)} learner, {count(day.encoder_cpu_hours)} encoder"),

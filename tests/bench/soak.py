@@ -57,14 +57,15 @@ class Clock:
         self.spent.setdefault(stage, []).append((1000 * took[0], 1000 * took[1]))
         return done
 
-    def minute(self) -> dict[str, float]:
-        """p50 and p95 of the wall time of each stage, mean of its CPU time; forgets them."""
+    def minute(self, events: int) -> dict[str, float]:
+        """p50 and p95 of the wall time of each stage, mean of its CPU time, and CPU time an event; forgets them."""
         found = {}
         for stage, spent in self.spent.items():
             wall, cpu = zip(*spent, strict=True)
             found[f"{stage}_p50_ms"] = round(statistics.median(wall), 2)
             found[f"{stage}_p95_ms"] = round(float(np.quantile(wall, 0.95)), 2)
             found[f"{stage}_cpu_ms"] = round(statistics.mean(cpu), 2)
+            found[f"{stage}_cpu_us_an_event"] = round(1000 * sum(cpu) / events, 1)
         self.spent.clear()
         return found
 
@@ -148,7 +149,7 @@ def _rounds(soak: Soak, minutes: float, server_memory: Callable[[], dict[str, fl
                 "queue_partitions": waiting, "failed_calls": soak.failed,
                 **{f"client_{name}": value for name, value in own().items()},
                 **{f"postgres_{name}": value for name, value in server_memory().items()},
-                "wal_mb": round((found.pop("wal_bytes") - wal) / 2**20, 1), **found, **soak.clock.minute(),
+                "wal_mb": round((found.pop("wal_bytes") - wal) / 2**20, 1), **found, **soak.clock.minute(sum(queue)),
             }  # fmt: skip
             wal, queue, rounds = gauges(soak.engine)["wal_bytes"], [], 0
             rows.append(row)

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from sqlalchemy import text
 from typer.testing import CliRunner
 
 from liber_tasks.capacity.inputs import Inputs
@@ -13,6 +14,12 @@ from liber_tasks.errors import InputError
 from tests.interest.data import add_user
 
 runner = CliRunner()
+CALLS = """
+INSERT INTO liber.llm_call (call_key, user_key, partition_no, kind, knowledge_version, state, run_id, finished_at,
+    prompt_tokens, completion_tokens)
+SELECT 'c' || n, 1, n, 'summary', 'k', 'done', 'r', now(), 400 + 100 * n, 20 + n * 5 / 2
+FROM generate_series(1, 3) AS n
+"""
 
 
 def plan(*arguments: str):
@@ -83,19 +90,22 @@ def test_a_bad_file_is_named(tmp_path):
     assert "cannot be read" in refused("--file", str(tmp_path / "none.yaml"))
 
 
-def test_measured_reads_users_and_pace_and_leaves_unknown_tokens_as_they_are(engine, monkeypatch):
+def test_measured_reads_users_pace_and_tokens_and_leaves_what_was_never_asked_as_it_is(engine, monkeypatch):
     monkeypatch.setenv("LIBER_DATABASE_URL", engine.url.render_as_string(hide_password=False))
     settings.cache_clear()
     try:
         assert "the database holds no behaviour" in refused("--measured")
-        add_user(engine, "u1", 45)
-        add_user(engine, "u2", 15)
+        add_user(engine, "u1", 3)
+        add_user(engine, "u2", 1)  # 12 behaviours of two users within a day
+        with engine.begin() as connection:
+            connection.execute(text("INSERT INTO liber.knowledge_version VALUES ('k', 'm', 's/1', 'c/1', '{}')"))
+            connection.execute(text(CALLS))
         found = json.loads(plan("--measured", "--json"))["inputs"]
     finally:
         settings.cache_clear()
-    assert (found["users"], found["active_share"]) == (2, 1)
-    assert found["events_per_user"] > 0
-    assert found["summary_tokens_in"] == Inputs().summary_tokens_in
+    assert (found["users"], found["active_share"], found["events_per_user"]) == (2, 1, 6)
+    assert (found["summary_tokens_in"], found["summary_tokens_out"]) == (600, pytest.approx(25, abs=0.5))
+    assert found["shift_tokens_in"] == Inputs().shift_tokens_in
 
 
 def test_numbers_are_written_as_people_read_them():
