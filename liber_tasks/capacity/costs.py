@@ -5,18 +5,18 @@ CPU-seconds of one of two shared x86-64 cores; PostgreSQL 18.4, Python 3.11. Mea
 
 # WAL over the bytes of the rows and index entries written, pages full; tests.bench capacity
 WAL = {
-    "behavior": 1.53, "behavior_partition": 2.99, "interest": 2.56, "interest_vector": 1.79, "interest_nearest": 1.01,
-    "item": 7.35, "item_knowledge": 1.73, "item_vector": 1.50,
+    "behavior": 1.52, "behavior_partition": 2.89, "interest": 2.61, "interest_vector": 1.69, "interest_nearest": 0.98,
+    "item": 2.57, "item_knowledge": 1.35, "item_vector": 1.15,
 }  # fmt: skip
 # bytes a behaviour that comes in batches of hundreds, sealing included: after a checkpoint each page is written whole;
 # tests.bench scale
 WAL_OF_BATCHES = 1140.0
 
-INGEST = 10.8e-6  # a behaviour, client and server; tests.bench capacity
-SEAL = 29.5e-6  # a partition, client and server; tests.bench capacity
-LEDGER = 283e-6  # a call, client and server, 64 in a transaction; tests.bench capacity
+INGEST = 10.3e-6  # a behaviour, client and server; tests.bench capacity
+SEAL = 27e-6  # a partition, client and server; tests.bench capacity
+LEDGER = 300e-6  # a call, client and server, 64 in a transaction; tests.bench capacity
 CLIENT = 12e-3  # a call, of the learner besides; tests.bench soak, learn_cpu_ms over the calls of its events
-VECTOR = 124e-6  # a vector, client and server; tests.bench capacity
+VECTOR = 67e-6  # a vector, client and server; tests.bench capacity
 ENCODE = 5e-3  # a text of 20 words; tests.bench soak, encode_cpu_ms less the 0.5 s that loading the model takes
 TRAIN = 20_000.0  # samples a CPU-second, DIN; a guess, tests.bench train prints it
 SCORE = 2e-3  # a request of 1 x 100 about a cached user, option pooled; docs/serving.md

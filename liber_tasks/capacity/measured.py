@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from liber_tasks.db import database_errors, query
-from liber_tasks.errors import LiberError
+from liber_tasks.errors import InputError
 
 CALLS = 1_000  # newest of each kind
 
@@ -20,14 +20,14 @@ def measured(engine: Engine) -> dict[str, Any]:
         engine: LIBER database; a read-only role is enough.
 
     Raises:
-        LiberError: it holds no behaviour.
+        InputError: it holds no behaviour.
         ServiceUnavailable: it cannot be reached.
     """
     with database_errors(), engine.connect() as connection:
         pace = connection.execute(query("capacity/pace")).one()
         kinds = connection.execute(query("capacity/tokens"), {"most": CALLS}).all()
     if not pace.users or not pace.behaviors:
-        raise LiberError("--measured: the database holds no behaviour yet: leave the option out or run `liber ingest`.")
+        raise InputError("--measured: the database holds no behaviour yet: leave the option out or run `liber ingest`.")
     found: dict[str, Any] = {
         "users": pace.users, "items": pace.items, "active_share": 1.0,
         "events_per_user": pace.behaviors / max(pace.days, 1.0) / pace.users,
