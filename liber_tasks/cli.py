@@ -25,6 +25,7 @@ from liber_tasks.cli_experiment import experiment
 from liber_tasks.cli_explain import explain
 from liber_tasks.cli_knowledge import knowledge
 from liber_tasks.cli_output import HarmlessStream, harmless, line_progress, moment, plain, show
+from liber_tasks.cli_plan import plan
 from liber_tasks.config import settings
 from liber_tasks.errors import InputError, LiberError
 
@@ -178,6 +179,7 @@ app.command()(cli_learn.timeline)
 app.command()(cli_learn.prompt)
 app.command()(cli_learn.cost)
 app.command()(efficiency)
+app.command()(plan)
 app.add_typer(knowledge, name="knowledge")
 app.add_typer(experiment, name="experiment")
 app.add_typer(erasures, name="erasures")

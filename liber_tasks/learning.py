@@ -2,6 +2,7 @@
 
 import logging
 import math
+from functools import partial
 from typing import Any
 
 from liber_tasks.config import Settings
@@ -136,8 +137,7 @@ def encode(settings: Settings, progress: Progress = silent) -> Any:
     from liber_tasks.split import time_cut
 
     engine = db.connect(settings)
-    with db.database_errors():
-        cut = time_cut(engine, settings.train_share)
+    cut = partial(time_cut, engine, settings.train_share)  # sorts all behaviours: only where it is asked for
     return encode_texts(engine, with_version(settings), fit_before=cut, progress=progress)
 
 

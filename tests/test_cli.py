@@ -25,6 +25,7 @@ COMMANDS = (
     "learn",
     "cost",
     "efficiency",
+    "plan",
     "knowledge export",
     "knowledge import",
     "encode",

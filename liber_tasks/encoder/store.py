@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -61,7 +62,7 @@ def encode(
     engine: Engine,
     settings: Settings,
     *,
-    fit_before: datetime | None = None,
+    fit_before: datetime | Callable[[], datetime | None] | None = None,
     refit: bool = False,
     progress: Progress = silent,
 ) -> EncodeReport:
@@ -79,7 +80,7 @@ def encode(
         engine: LIBER database.
         settings: `encoder`, `encoder_dimension`, `knowledge_version` (None: the one written last),
             `mlflow_tracking_uri`.
-        fit_before: end of the training period.
+        fit_before: end of the training period, or what looks it up; called only where a PCA is to be fitted.
         refit: fit a new PCA, so a new encoder version; every partition is encoded anew beside the old vectors.
         progress: told about encoded texts.
 
@@ -109,7 +110,8 @@ def encode(
         bert: KnowledgeEncoder | None = None
         if frozen is None:
             bert = _load(settings)
-            frozen = _freeze(engine, identity, bert, knowledge_version, fit_before)
+            cut = fit_before() if callable(fit_before) else fit_before
+            frozen = _freeze(engine, identity, bert, knowledge_version, cut)
         versions = {"encoder_version": frozen.version, "knowledge_version": knowledge_version}
         with engine.connect() as connection:
             pending = connection.execute(query("encoder/pending"), versions).mappings().all()

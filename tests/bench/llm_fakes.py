@@ -1,12 +1,13 @@
 """A fake LLM server in a process of its own: answers every chat completion after a fixed time, or when enough wait.
 
 Nothing is generated, so what a call costs besides is the client's. Unknown paths answer 404; as "llamacpp" it answers
-that server's probes too.
+that server's probes too. All answers are equal, or, where asked for, no two.
 """
 
 import argparse
 import asyncio
 import json
+import random
 import re
 import resource
 import subprocess
@@ -18,6 +19,7 @@ from typing import Any
 from urllib.request import urlopen
 
 TEXT = "Prefers recent dramas and thrillers, rates comedies low, and has lately turned to older war films."
+WORDS = tuple(TEXT.replace(",", "").replace(".", "").lower().split())
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
@@ -29,11 +31,13 @@ class Server:
         latency: seconds before an answer.
         gate: calls that are held until so many of them wait; 0 holds none.
         probes: bodies of answers to GET, by path.
+        distinct: whether each answer has words of its own.
     """
 
     latency: float
     gate: int
     probes: dict[str, Any]
+    distinct: bool = False
     requests: int = 0
     most_held: int = 0
 
@@ -125,10 +129,12 @@ class Connection(asyncio.Protocol):
     def complete(self) -> None:
         """Answer the completion asked for: with a member for each property where a JSON schema is asked for."""
         text = TEXT
+        if self._server.distinct:
+            text = " ".join(random.Random(self._server.requests).choices(WORDS, k=20)).capitalize() + "."
         if b'"response_format"' in self._asked:
             asked = json.loads(self._asked)["response_format"]
             schema = asked.get("schema") or asked.get("value") or asked.get("json_schema", {}).get("schema") or {}
-            text = json.dumps(dict.fromkeys(schema.get("properties", {}), TEXT))
+            text = json.dumps(dict.fromkeys(schema.get("properties", {}), text))
         self.answer(
             200,
             {
@@ -155,9 +161,9 @@ LLAMACPP = {"/props": {"default_generation_settings": {"n_ctx": 8192}, "total_sl
             "/health": {"status": "ok"}}  # fmt: skip
 
 
-async def serve(latency: float, gate: int, like: str) -> None:
+async def serve(latency: float, gate: int, like: str, distinct: bool) -> None:
     """Serve on a free loopback port, whose number goes to stdout, until the process ends."""
-    state = Server(latency, gate, LLAMACPP if like == "llamacpp" else {})
+    state = Server(latency, gate, LLAMACPP if like == "llamacpp" else {}, distinct)
     listening = await asyncio.get_running_loop().create_server(lambda: Connection(state), "127.0.0.1", backlog=4096)
     print(listening.sockets[0].getsockname()[1], flush=True)
     await listening.serve_forever()
@@ -189,15 +195,17 @@ class Fake:
 
 
 @contextmanager
-def fake_llm(latency: float = 0.0, *, gate: int = 0, like: str = "openai") -> Iterator[Fake]:
+def fake_llm(latency: float = 0.0, *, gate: int = 0, like: str = "openai", distinct: bool = False) -> Iterator[Fake]:
     """A fake server as a child process.
 
     Args:
         latency: seconds before an answer.
         gate: hold calls until so many wait, then answer all of them.
         like: "openai" answers 404 to every probe, "llamacpp" answers as that server does.
+        distinct: each answer in words of its own.
     """
-    command = [sys.executable, "-m", "tests.bench.llm_fakes", str(latency), "--gate", str(gate), "--like", like]
+    command = [sys.executable, "-m", "tests.bench.llm_fakes", str(latency), "--gate", str(gate), "--like", like,
+               *(["--distinct"] if distinct else [])]  # fmt: skip
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         try:
             assert child.stdout is not None
@@ -215,9 +223,10 @@ def main() -> None:
     parser.add_argument("latency", type=float)
     parser.add_argument("--gate", type=int, default=0)
     parser.add_argument("--like", choices=("openai", "llamacpp"), default="openai")
+    parser.add_argument("--distinct", action="store_true")
     given = parser.parse_args()
     raise_limit()
-    asyncio.run(serve(given.latency, given.gate, given.like))
+    asyncio.run(serve(given.latency, given.gate, given.like, given.distinct))
 
 
 def raise_limit(files: int = 4096) -> None:

@@ -54,6 +54,20 @@ def stored(engine: Engine, small: Settings) -> dict[tuple[int, int], np.ndarray]
     return {(int(u), int(p)): row for u, p, row in zip(users, partitions, matrix, strict=True)}
 
 
+def test_the_end_of_training_is_looked_up_for_the_first_texts_only(engine: Engine, small: Settings) -> None:
+    asked = []
+
+    def cut() -> datetime:
+        asked.append(CUT)
+        return CUT
+
+    learn(engine, 1, range(1, 6))
+    assert encode(engine, small, fit_before=cut).encoded == 5
+    learn(engine, 1, range(6, 8))
+    assert encode(engine, small, fit_before=cut).encoded == 2
+    assert len(asked) == 1
+
+
 def test_nothing_to_do_is_no_error(engine: Engine, small: Settings) -> None:
     assert encode(engine, small).encoded == 0
 
