@@ -7,7 +7,7 @@ DECLARE
     role text;
 BEGIN
     FOREACH role IN ARRAY
-        '{liber_ingest, liber_learner, liber_trainer, liber_experimenter, liber_reader}'::text[]
+        '{liber_ingest, liber_learner, liber_trainer, liber_experimenter, liber_observer, liber_reader}'::text[]
     LOOP
         IF to_regrole(role) IS NULL THEN
             EXECUTE format('CREATE ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION', role);

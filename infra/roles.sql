@@ -7,7 +7,8 @@
 -- PostgreSQL asks for UPDATE on a column, and the table's trigger refuses the update itself.
 DO $$
 DECLARE
-    roles CONSTANT text[] := '{liber_ingest, liber_learner, liber_trainer, liber_experimenter, liber_reader}';
+    roles CONSTANT text[] := '{liber_ingest, liber_learner, liber_trainer, liber_experimenter,
+                               liber_observer, liber_reader}';
     newer CONSTANT boolean := current_setting('server_version_num')::integer >= 170000;
     owns_database CONSTANT boolean := (
         SELECT pg_has_role(d.datdba, 'USAGE') FROM pg_database AS d WHERE d.datname = current_database()
@@ -30,46 +31,50 @@ BEGIN
     FOR rights IN
         SELECT format('liber.%I', t.relation) AS relation, r.name AS role, t.letters[r.place] AS letters
         FROM (
-            SELECT v.relation, ARRAY[v.ingest, v.learner, v.trainer, v.experimenter, v.reader] AS letters
+            SELECT v.relation, ARRAY[v.ingest, v.learner, v.trainer, v.experimenter, v.observer, v.reader] AS letters
             FROM (VALUES
-                -- relation             ingest learner trainer experimenter reader
-                ('behavior',            'SI',  'S',    'S',    'S',         'S'),
-                ('behavior_partition',  'SI',  'SL',   'S',    'S',         'S'),
-                ('encoder',             'S',   'SI',   'S',    '',          'S'),
-                ('erasure',             'S',   '',     '',     '',          ''),
-                ('erasure_key',         'S',   '',     '',     '',          ''),
-                ('experiment',          '',    '',     '',     'SIU',       'S'),
-                ('exposure',            '',    '',     '',     'SIUA',      'S'),
-                ('ingest_file',         'SIU', '',     '',     '',          'S'),
-                ('interest',            '',    'SI',   'S',    '',          'S'),
-                ('interest_vector',     '',    'SI',   'S',    '',          'S'),
-                ('item',                'SIU', 'S',    'S',    'S',         'S'),
-                ('item_encoder',        'S',   'SIU',  'S',    '',          'S'),
-                ('item_knowledge',      '',    'SIU',  'S',    '',          'S'),
-                ('item_past',           'SI',  'S',    'S',    '',          'S'),
-                ('item_vector',         'S',   'SIU',  'S',    '',          'S'),
-                ('knowledge_version',   '',    'SIU',  'S',    '',          'S'),
-                ('llm_call',            '',    'SIU',  '',     '',          'S'),
-                ('metric_age',          '',    '',     '',     'SIU',       'S'),
-                ('metric_progress',     '',    '',     '',     'SIU',       'S'),
-                ('partition_cut',       'SI',  '',     '',     '',          'S'),
-                ('readout',             '',    '',     '',     'SI',        'S'),
-                ('readout_calibration', '',    '',     '',     'SI',        'S'),
-                ('rejected_row',        'SIU', '',     '',     '',          'S'),
-                ('simulated_play',      '',    '',     '',     'SIA',       'S'),
-                ('user_custom_day',     '',    '',     '',     'SIUA',      'S'),
-                ('user_metric',         '',    '',     '',     'SIUDA',     'S'),
-                ('user_metric_day',     '',    '',     '',     'SIUA',      'S'),
-                ('user_past',           'SI',  'S',    'S',    '',          'S'),
-                ('user_profile',        'SIU', 'S',    'S',    'S',         'S'),
-                ('user_stream',         'SIU', '',     '',     'S',         'S'),
-                ('interest_timeline',   '',    '',     '',     '',          'S'),
-                ('llm_run',             '',    '',     '',     '',          'S'),
-                ('llm_user',            '',    '',     '',     '',          'S'),
-                ('partition_event',     '',    '',     '',     '',          'S'),
-                ('pipeline_status',     '',    '',     '',     '',          'S'),
-                ('readout_current',     '',    '',     '',     '',          'S')
-            ) AS v (relation, ingest, learner, trainer, experimenter, reader)
+                -- relation              ingest  learner  trainer  experimenter  observer  reader
+                ('announcement',         'SIU',  'SIU',   '',      '',           'S',      'S'),
+                ('behavior',             'SI',   'S',     'S',     'S',          'S',      'S'),
+                ('behavior_partition',   'SI',   'SL',    'S',     'S',          'S',      'S'),
+                ('encoder',              'S',    'SI',    'S',     '',           'S',      'S'),
+                ('erasure',              'S',    '',      '',      '',           '',       ''),
+                ('erasure_key',          'S',    '',      '',      '',           '',       ''),
+                ('experiment',           '',     '',      '',      'SIU',        'S',      'S'),
+                ('exposure',             '',     '',      '',      'SIUA',       'S',      'S'),
+                ('ingest_file',          'SIU',  '',      '',      '',           'S',      'S'),
+                ('interest',             '',     'SI',    'S',     '',           'S',      'S'),
+                ('interest_vector',      '',     'SI',    'S',     '',           'S',      'S'),
+                ('item',                 'SIU',  'S',     'S',     'S',          'S',      'S'),
+                ('item_encoder',         'S',    'SIU',   'S',     '',           'S',      'S'),
+                ('item_knowledge',       '',     'SIU',   'S',     '',           'S',      'S'),
+                ('item_past',            'SI',   'S',     'S',     '',           'S',      'S'),
+                ('item_vector',          'S',    'SIU',   'S',     '',           'S',      'S'),
+                ('knowledge_version',    '',     'SIU',   'S',     '',           'S',      'S'),
+                ('llm_call',             '',     'SIU',   '',      '',           'S',      'S'),
+                ('metric_age',           '',     '',      '',      'SIU',        'S',      'S'),
+                ('metric_progress',      '',     '',      '',      'SIU',        'S',      'S'),
+                ('partition_cut',        'SI',   '',      '',      '',           'S',      'S'),
+                ('pipeline_hour',        '',     '',      '',      '',           'SIU',    'S'),
+                ('pipeline_state',       '',     '',      '',      '',           'SIU',    'S'),
+                ('readout',              '',     '',      '',      'SI',         'S',      'S'),
+                ('readout_calibration',  '',     '',      '',      'SI',         'S',      'S'),
+                ('rejected_row',         'SIU',  '',      '',      '',           'S',      'S'),
+                ('retention',            '',     'S',     '',      '',           'S',      'S'),
+                ('simulated_play',       '',     '',      '',      'SIA',        'S',      'S'),
+                ('user_custom_day',      '',     '',      '',      'SIUA',       'S',      'S'),
+                ('user_metric',          '',     '',      '',      'SIUDA',      'S',      'S'),
+                ('user_metric_day',      '',     '',      '',      'SIUA',       'S',      'S'),
+                ('user_past',            'SI',   'S',     'S',     '',           'S',      'S'),
+                ('user_profile',         'SIU',  'S',     'S',     'S',          'S',      'S'),
+                ('user_stream',          'SIU',  '',      '',      'S',          'S',      'S'),
+                ('interest_timeline',    '',     '',      '',      '',           'S',      'S'),
+                ('llm_run',              '',     '',      '',      '',           'S',      'S'),
+                ('llm_user',             '',     '',      '',      '',           'S',      'S'),
+                ('partition_event',      '',     '',      '',      '',           'S',      'S'),
+                ('pipeline_status',      '',     '',      '',      '',           'S',      'S'),
+                ('readout_current',      '',     '',      '',      '',           'S',      'S')
+            ) AS v (relation, ingest, learner, trainer, experimenter, observer, reader)
         ) AS t
         CROSS JOIN unnest(roles) WITH ORDINALITY AS r (name, place)
         WHERE to_regrole(r.name) IS NOT NULL AND to_regclass(format('liber.%I', t.relation)) IS NOT NULL

@@ -24,7 +24,7 @@ from liber_tasks.cli_evaluate import evaluate
 from liber_tasks.cli_experiment import experiment
 from liber_tasks.cli_explain import explain
 from liber_tasks.cli_knowledge import knowledge
-from liber_tasks.cli_output import HarmlessStream, harmless, line_progress, moment, plain, show
+from liber_tasks.cli_output import HarmlessStream, harmless, line_progress, moment, show
 from liber_tasks.cli_plan import plan
 from liber_tasks.config import settings
 from liber_tasks.errors import InputError, LiberError

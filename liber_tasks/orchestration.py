@@ -55,6 +55,7 @@ ROLES = {
     "promote_ctr": "trainer",
     "ab_readout": "experimenter",
     "erase_user": None,  # every table is the owner's
+    "retain_texts": None,
 }
 
 
@@ -67,16 +68,21 @@ def task_settings(**parameters: Any) -> Settings:
     found = {field: value for field, value in parameters.items() if value is not None}
     for field, connection_id in CONNECTIONS.items():
         role = _role() if field == "database_url" else None
-        for name in (f"{connection_id}_{role}", connection_id) if role else (connection_id,):
-            if field in found:
-                break
-            try:
-                found[field] = Connection.get(name).get_uri()
-            except AirflowNotFoundException:
-                continue
+        if field not in found and (uri := _uri(connection_id, role)):
+            found[field] = uri
     if "mlflow_tracking_uri" in found:
         found["mlflow_tracking_uri"] = login_apart(found["mlflow_tracking_uri"])
     return load(**found)
+
+
+def _uri(connection_id: str, role: str | None = None) -> str | None:
+    """Address of Airflow's Connection for a database role, else of the one for all; None: there is neither."""
+    for name in (f"{connection_id}_{role}", connection_id) if role else (connection_id,):
+        try:
+            return str(Connection.get(name).get_uri())
+        except AirflowNotFoundException:
+            continue
+    return None
 
 
 def _role() -> str | None:
@@ -155,13 +161,13 @@ def announce(context: Mapping[str, Any], asset: Asset, **extra: Any) -> int:
     from liber_tasks.status.stored import keep_fresh
 
     what, run = asset.name.removeprefix("liber://"), {"run": run_name(context)}
-    found = task_settings()
     with database_errors():
-        with connect(found).begin() as connection:
+        with connect(task_settings()).begin() as connection:
             brought = connection.execute(query(f"announce/{what}"), run).mappings().one()
             if brought["rows"]:
                 connection.execute(query("announce/keep"), {"what": what, **run})
-        keep_fresh(connect(found), found)
+        observer = task_settings(database_url=_uri(CONNECTIONS["database_url"], "observer"))
+        keep_fresh(connect(observer), observer)
     if not brought["rows"]:
         raise AirflowSkipException(f"There are no new {what.replace('_', ' ')}.")
     tell(context, asset, **brought, **extra)

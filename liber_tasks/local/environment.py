@@ -14,7 +14,7 @@ from liber_tasks.local.backup_wal import archiving
 from liber_tasks.local.postgres import Cluster
 
 MARKER = "LIBER_STACK"  # every process of a stack carries it, so that leftovers of a killed one can be found
-STAGE_ROLES = ("ingest", "learner", "trainer", "experimenter")  # infra/roles.sql says what each may do
+STAGE_ROLES = ("ingest", "learner", "trainer", "experimenter", "observer")  # infra/roles.sql says what each may do
 ROLES = ("liber", "liber_reader", *(f"liber_{role}" for role in STAGE_ROLES), "airflow", "mlflow")
 DATABASES = {"liber": "liber", "airflow": "airflow", "mlflow": "mlflow"}  # name -> owner
 SERVICES = ("postgres", "llm", "llm_2", "mlflow", "airflow", "dashboard")

@@ -82,7 +82,7 @@ def test_a_scheduler_whose_clock_is_wrong_loses_no_event_and_announces_none_twic
     arrive("a", "b")
     with clock_off_by(-skew):  # the worker's differs from both
         assert orchestration.announce(first, orchestration.PARTITIONS) == 2
-        assert orchestration.announce(first, orchestration.PARTITIONS) == 2  # its retry, where it died before Airflow knew
+        assert orchestration.announce(first, orchestration.PARTITIONS) == 2  # its retry: it died too soon
         with pytest.raises(AirflowSkipException, match="no new partitions"):
             orchestration.announce(run(skew), orchestration.PARTITIONS)
     arrive("c")  # by a run that failed before it came to announce

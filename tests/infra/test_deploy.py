@@ -86,7 +86,7 @@ def test_every_service_can_connect_with_its_url_and_only_to_its_database(
     assert deployed.returncode == 0, deployed.stderr
     roles = {name for (name,) in asked(server.url("postgres"), "SELECT rolname FROM pg_roles WHERE rolcanlogin")}
     assert roles == {"postgres", "airflow", "mlflow", "liber", "liber_reader", "liber_ingest", "liber_learner",
-                     "liber_trainer", "liber_experimenter"}  # fmt: skip
+                     "liber_trainer", "liber_experimenter", "liber_observer"}  # fmt: skip
     owners = dict(asked(server.url("postgres"), "SELECT datname, pg_get_userbyid(datdba) FROM pg_database"))
     for service, variable, owner in (
         ("airflow-worker", "LIBER_DATABASE_URL", "liber"),

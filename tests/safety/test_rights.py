@@ -182,4 +182,4 @@ def test_every_dag_logs_in_as_somebody_decided(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", show], env=environment, capture_output=True, text=True, check=True)
     roles = json.loads(done.stdout.splitlines()[-1])
     assert {name.split(".")[0] for name in roles} == {file.stem for file in (ROOT / "dags").glob("*.py")}
-    assert set(roles.values()) == {*STAGE_ROLES, None}
+    assert set(roles.values()) == {*STAGE_ROLES, None} - {"observer"}  # whichever task counts

@@ -45,7 +45,7 @@ USERS, ITEMS, EVENTS, K = 12, 12, 20, 5
 START = datetime(2026, 2, 1, tzinfo=UTC)
 END = datetime(2100, 1, 1, tzinfo=UTC)
 FOLDERS = {"ingest": ("behavior", "partition", "announce"), "learner": ("items", "encoder", "interest", "announce"),
-           "trainer": ("training", "evaluation", "serving"), "experimenter": ("experiment",),
+           "trainer": ("training", "evaluation", "serving"), "experimenter": ("experiment",), "observer": ("status",),
            "reader": ("dashboard", "explain", "serving", "efficiency", ".")}  # fmt: skip
 OF_THE_READER = {"timeline", "timeline_items", "timeline_versions", "cost_of_runs", "cost_of_users"}
 OF_OTHERS = {"nearest_index_create", "nearest_index_drop", "act_as_reader"}  # the owner; who is a member of the reader
