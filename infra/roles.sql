@@ -68,6 +68,7 @@ BEGIN
                 ('user_past',            'SI',   'S',     'S',     '',           'S',      'S'),
                 ('user_profile',         'SIU',  'S',     'S',     'S',          'S',      'S'),
                 ('user_stream',          'SIU',  '',      '',      'S',          'S',      'S'),
+                ('experiment_reading',   '',     '',      '',      '',           'S',      'S'),
                 ('interest_timeline',    '',     '',      '',      '',           'S',      'S'),
                 ('llm_run',              '',     '',      '',      '',           'S',      'S'),
                 ('llm_user',             '',     '',      '',      '',           'S',      'S'),

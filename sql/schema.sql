@@ -81,6 +81,18 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION liber.refuse_change() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog'
+    AS $$
+BEGIN
+    IF pg_has_role((SELECT c.relowner FROM pg_class AS c WHERE c.oid = tg_relid), 'USAGE') THEN
+        RETURN NULL;
+    END IF;
+    RAISE EXCEPTION 'A sealed partition never changes.' USING ERRCODE = 'insufficient_privilege';
+END
+$$;
+
 CREATE FUNCTION liber.refuse_erased_users() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog'
@@ -375,6 +387,20 @@ CREATE TABLE liber.partition_cut (
     CONSTRAINT partition_cut_check CHECK (((last_seq >= 1) AND (last_seq <= decided_seq)))
 );
 
+CREATE TABLE liber.pipeline_hour (
+    measure text NOT NULL,
+    hour timestamp with time zone NOT NULL,
+    n bigint NOT NULL
+);
+
+CREATE TABLE liber.pipeline_state (
+    one_row boolean DEFAULT true NOT NULL,
+    counted_at timestamp with time zone NOT NULL,
+    seconds real NOT NULL,
+    result jsonb NOT NULL,
+    CONSTRAINT pipeline_state_one_row_check CHECK (one_row)
+);
+
 CREATE TABLE liber.readout (
     readout_key bigint NOT NULL,
     experiment_key integer NOT NULL,
@@ -406,7 +432,29 @@ CREATE TABLE liber.rejected_row (
     file_id bigint NOT NULL,
     line bigint NOT NULL,
     reason text NOT NULL,
-    raw text
+    raw text,
+    rejected_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE liber.retention (
+    retention_key bigint NOT NULL,
+    subject text NOT NULL,
+    knowledge_version text,
+    before timestamp with time zone NOT NULL,
+    vectors boolean DEFAULT false NOT NULL,
+    begun_at timestamp with time zone DEFAULT now() NOT NULL,
+    finished_at timestamp with time zone,
+    removed jsonb DEFAULT '{}'::jsonb NOT NULL,
+    CONSTRAINT retention_subject_check CHECK ((subject = ANY (ARRAY['texts'::text, 'rejected'::text, 'calls'::text])))
+);
+
+ALTER TABLE liber.retention ALTER COLUMN retention_key ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME liber.retention_retention_key_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 CREATE TABLE liber.simulated_play (
@@ -568,6 +616,12 @@ ALTER TABLE ONLY liber.metric_progress
 ALTER TABLE ONLY liber.partition_cut
     ADD CONSTRAINT partition_cut_pkey PRIMARY KEY (user_key, decided_seq);
 
+ALTER TABLE ONLY liber.pipeline_hour
+    ADD CONSTRAINT pipeline_hour_pkey PRIMARY KEY (measure, hour);
+
+ALTER TABLE ONLY liber.pipeline_state
+    ADD CONSTRAINT pipeline_state_pkey PRIMARY KEY (one_row);
+
 ALTER TABLE ONLY liber.readout_calibration
     ADD CONSTRAINT readout_calibration_pkey PRIMARY KEY (experiment_key, input_sha256);
 
@@ -579,6 +633,9 @@ ALTER TABLE ONLY liber.readout
 
 ALTER TABLE ONLY liber.rejected_row
     ADD CONSTRAINT rejected_row_pkey PRIMARY KEY (file_id, line);
+
+ALTER TABLE ONLY liber.retention
+    ADD CONSTRAINT retention_pkey PRIMARY KEY (retention_key);
 
 ALTER TABLE ONLY liber.simulated_play
     ADD CONSTRAINT simulated_play_pkey PRIMARY KEY (experiment_key, user_id, day);
@@ -625,6 +682,8 @@ CREATE INDEX llm_call_partition ON liber.llm_call USING btree (user_key, partiti
 
 CREATE INDEX llm_call_run_id ON liber.llm_call USING btree (run_id text_pattern_ops);
 
+CREATE UNIQUE INDEX retention_bound ON liber.retention USING btree (subject, before, COALESCE(knowledge_version, ''::text));
+
 CREATE INDEX user_metric_day_by_day ON liber.user_metric_day USING brin (experiment_key, day) WITH (pages_per_range='32');
 
 CREATE INDEX user_stream_cache_size ON liber.user_stream USING btree ((((last_seq - first_unsealed_seq) + 1)));
@@ -634,6 +693,8 @@ CREATE INDEX user_stream_due ON liber.user_stream USING btree (examined_rule, du
 CREATE TRIGGER keep_item_past AFTER UPDATE ON liber.item REFERENCING OLD TABLE AS replaced NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION liber.keep_item_past();
 
 CREATE TRIGGER keep_user_past AFTER UPDATE ON liber.user_profile REFERENCING OLD TABLE AS replaced NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION liber.keep_user_past();
+
+CREATE TRIGGER refuse_change BEFORE UPDATE ON liber.behavior_partition FOR EACH STATEMENT EXECUTE FUNCTION liber.refuse_change();
 
 CREATE TRIGGER refuse_erased_users AFTER INSERT ON liber.exposure REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION liber.refuse_erased_users();
 
@@ -682,6 +743,9 @@ ALTER TABLE ONLY liber.readout
 ALTER TABLE ONLY liber.rejected_row
     ADD CONSTRAINT rejected_row_file_id_fkey FOREIGN KEY (file_id) REFERENCES liber.ingest_file(file_id);
 
+ALTER TABLE ONLY liber.retention
+    ADD CONSTRAINT retention_knowledge_version_fkey FOREIGN KEY (knowledge_version) REFERENCES liber.knowledge_version(knowledge_version);
+
 ALTER TABLE ONLY liber.user_custom_day
     ADD CONSTRAINT user_custom_day_experiment_key_fkey FOREIGN KEY (experiment_key) REFERENCES liber.experiment(experiment_key) ON DELETE CASCADE;
 
@@ -704,4 +768,7 @@ INSERT INTO public.schema_migrations (version) VALUES
     ('20261129000001'),
     ('20261129000002'),
     ('20261129000003'),
+    ('20261130000002'),
+    ('20261130000003'),
+    ('20261130000004'),
     ('20261130000006');

@@ -49,7 +49,7 @@ FOLDERS = {"ingest": ("behavior", "partition", "announce"), "learner": ("items",
            "reader": ("dashboard", "explain", "serving", "efficiency", ".")}  # fmt: skip
 OF_THE_READER = {"timeline", "timeline_items", "timeline_versions", "cost_of_runs", "cost_of_users"}
 OF_OTHERS = {"nearest_index_create", "nearest_index_drop", "act_as_reader"}  # the owner; who is a member of the reader
-OF_THE_LEARNER = {"vectors", "item_vectors"}  # of the folder that announces
+OF_THE_LEARNER = {"interest_vectors", "item_vectors"}  # of the folder that announces
 
 
 @dataclass(frozen=True)
@@ -171,9 +171,15 @@ def test_an_experimenter_plans_runs_and_reads_an_experiment(learnt: Shop) -> Non
     assert standings(engine, archived=True)
 
 
+def test_an_observer_counts_and_keeps_what_a_reader_then_finds(learnt: Shop) -> None:
+    counted = refresh(learnt.engine("observer"), learnt.settings)
+    assert stored(learnt.engine("reader")) == counted
+    refresh(learnt.engine("reader"), learnt.settings)  # counts, too, and keeps nothing
+    assert stored(learnt.engine("reader")) == counted
+
+
 def test_a_reader_reads_what_people_and_services_look_at(learnt: Shop) -> None:
     engine, settings = learnt.engine("reader"), _with_version(learnt.settings)
-    assert [stage.stage for stage in status(engine)]
     assert timeline(engine, "u1")
     assert cost_of_runs(engine, 5)
     assert explain(engine, settings, "u1", "i1")
