@@ -34,7 +34,7 @@ from liber_tasks.interest.timeline import timeline
 from liber_tasks.partition.cuts import Cut, request_cuts
 from liber_tasks.partition.rules import PartitionRule
 from liber_tasks.partition.stream import seal
-from liber_tasks.status import status
+from liber_tasks.status.stored import refresh, stored
 from liber_tasks.training.load import load
 from tests.behavior.files import behavior, write_jsonl
 from tests.experiment.defining import definition
