@@ -43,6 +43,11 @@ class Stack:
         """What all processes print."""
         return self.var / "log" / "stack.log"
 
+    @property
+    def is_up(self) -> Path:
+        """There while the stack is up: then `infra/keep.sh` starts a process again that ends."""
+        return self.var / "up"
+
     @cached_property
     def secrets(self) -> dict[str, str]:
         """Passwords and keys: generated once, readable by the owner only."""
@@ -151,6 +156,7 @@ class Stack:
             "AIRFLOW__API_AUTH__JWT_SECRET": self.secrets["jwt"],
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
             "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
+            "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "20",  # tasks that a killed scheduler had queued
             "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
             "AIRFLOW__DAG_PROCESSOR__DAG_VERSION_INFLATION_CHECK_LEVEL": "error",

@@ -1,6 +1,7 @@
 """The processes of the local stack: each waits for what it needs, then becomes its program.
 
-`infra/Procfile` lists them; a process manager starts them all at once and stops them all when one ends.
+`infra/Procfile` lists them; a process manager starts them all at once. While the stack starts it stops them all when
+one ends; later `infra/keep.sh` starts the one again.
 """
 
 import os

@@ -19,7 +19,7 @@ from liber_tasks.local.environment import LOOPBACK, MARKER, Stack
 from liber_tasks.local.processes import init_liber
 from liber_tasks.types import Progress, silent
 
-START_SECONDS = 240
+START_SECONDS = 600
 PORT_SECONDS = 3
 PROCFILE = str(ROOT / "infra" / "Procfile")
 LLM_POOL = "llm"
@@ -56,6 +56,7 @@ def up(stack: Stack, progress: Progress = silent) -> bool:
         api = AirflowApi.of(stack)
         api.ensure_pool(LLM_POOL, stack.settings.llm_in_flight, "LLM calls in flight")
         api.close()
+        stack.is_up.touch()
     except BaseException:
         down(stack)
         raise
@@ -69,6 +70,7 @@ def is_up(stack: Stack) -> bool:
 
 def down(stack: Stack) -> int:
     """Stop every process of the stack, the manager first; number of processes stopped."""
+    stack.is_up.unlink(missing_ok=True)
     found = members(stack)
     managers = [process for process in found if "honcho" in _command(process)]
     _signal(managers or found, signal.SIGTERM)
