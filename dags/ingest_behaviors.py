@@ -63,7 +63,7 @@ def ingest_behaviors() -> None:
 
         context = get_current_context()
         params, settings = liber.checked(context), liber.task_settings()
-        watermark = datetime.fromisoformat(at) if (at := params["watermark"]) else context["dag_run"].run_after
+        watermark = datetime.fromisoformat(at) if (at := params["watermark"]) else liber.run_time(context)
         with liber.clear_errors():
             rule = rule_of(settings, **{name: params[name] for name in ("k", "gap", "max_age", "min_events", "model")})
             return seal_caches(db.connect(settings), rule, watermark, progress=liber.log_progress()).partitions

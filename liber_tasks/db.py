@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 
@@ -51,6 +52,17 @@ def engine(url: str) -> Engine:
 def connect(settings: Settings) -> Engine:
     """Engine on the LIBER database (read-write role)."""
     return engine(settings.require("database_url"))
+
+
+def clock(engine: Engine) -> datetime:
+    """The time by the database: machines that share it may disagree about theirs.
+
+    Raises:
+        ServiceUnavailable: the server cannot be reached.
+    """
+    with database_errors(), engine.connect() as connection:
+        now: datetime = connection.execute(query("clock")).scalar_one()
+    return now
 
 
 @contextmanager

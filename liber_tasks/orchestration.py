@@ -94,6 +94,14 @@ def watermark(context: Mapping[str, Any]) -> datetime | None:
     return None if run.run_type == "manual" else run.logical_date
 
 
+def run_time(context: Mapping[str, Any]) -> datetime:
+    """When the run was due, and never later than now by the database's clock: what is not there yet is not complete."""
+    from liber_tasks.db import clock, connect
+
+    with clear_errors():
+        return min(context["dag_run"].run_after, clock(connect(task_settings())))
+
+
 def run_name(context: Mapping[str, Any]) -> str:
     """How ledgers and MLflow name this run."""
     return f"{context['dag'].dag_id}/{context['dag_run'].run_id}"
@@ -112,17 +120,20 @@ def clear_errors() -> Iterator[None]:
 
 
 def announce(context: Mapping[str, Any], what: Literal["items", "partitions", "vectors", "item_vectors"]) -> int:
-    """Number of rows the run has brought; skips the task, and so its asset event, when there is none.
+    """Number of rows that no run has announced yet; skips the task, and so its asset event, when there is none.
 
-    Counted in the database, so that a task that died after its commit and found nothing on its retry loses no event.
+    Counted in the database and by its clock: a task that died after its commit and found nothing on its retry, a run
+    that failed before it came here, and a machine whose clock is wrong lose no event.
     """
-    from liber_tasks.db import connect, query
+    from liber_tasks.db import connect, database_errors, query
 
-    with clear_errors(), connect(task_settings()).connect() as connection:
-        since = {"since": context["dag_run"].start_date}
-        brought = int(connection.execute(query(f"announce/{what}"), since).scalar_one())
+    with clear_errors(), database_errors(), connect(task_settings()).begin() as connection:
+        run = {"run": run_name(context)}
+        brought = int(connection.execute(query(f"announce/{what}"), run).scalar_one())
+        if brought:
+            connection.execute(query("announce/keep"), {"what": what, **run})
     if not brought:
-        raise AirflowSkipException(f"This run brought no {what.replace('_', ' ')}.")
+        raise AirflowSkipException(f"There are no new {what.replace('_', ' ')}.")
     return brought
 
 

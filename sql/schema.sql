@@ -98,6 +98,12 @@ BEGIN
 END
 $$;
 
+CREATE TABLE liber.announcement (
+    what text NOT NULL,
+    run text NOT NULL,
+    up_to timestamp with time zone DEFAULT now() NOT NULL
+);
+
 CREATE TABLE liber.behavior (
     user_key bigint NOT NULL,
     seq bigint NOT NULL,
@@ -487,6 +493,9 @@ CREATE TABLE public.schema_migrations (
     version character varying NOT NULL
 );
 
+ALTER TABLE ONLY liber.announcement
+    ADD CONSTRAINT announcement_pkey PRIMARY KEY (what, run);
+
 ALTER TABLE ONLY liber.behavior_partition
     ADD CONSTRAINT behavior_partition_pkey PRIMARY KEY (user_key, partition_no);
 
@@ -694,4 +703,5 @@ INSERT INTO public.schema_migrations (version) VALUES
     ('20261124000001'),
     ('20261129000001'),
     ('20261129000002'),
-    ('20261129000003');
+    ('20261129000003'),
+    ('20261130000006');

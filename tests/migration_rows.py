@@ -117,4 +117,8 @@ INSERT INTO liber.readout_calibration (experiment_key, until_day, input_sha256, 
 VALUES (1, '2024-05-08', repeat('4', 64), '{"splits": 5000}');
 """
 
-OF_VERSION = {3: V3, 4: V4, 5: V5, 6: V6, 7: V7, 8: V8, 9: V9, 10: V10, 11: V11, 12: V12}
+V13 = """
+INSERT INTO liber.announcement (what, run) VALUES ('partitions', 'ingest_behaviors/manual');
+"""
+
+OF_VERSION = {3: V3, 4: V4, 5: V5, 6: V6, 7: V7, 8: V8, 9: V9, 10: V10, 11: V11, 12: V12, 13: V13}

@@ -104,7 +104,7 @@ def consume(
         stop: asked between batches; True ends the call once the batch at hand is stored.
         skip_lost: go on behind messages that the broker deleted before they were read; without it they are an error.
         patience: seconds to try to reach a broker that does not answer.
-        now: the clock against which a future event is judged; None: the system's, for each batch.
+        now: the clock against which a future event is judged; None: the database's, for each batch.
         progress: told the messages read so far, and in the label what was rejected or skipped.
 
     Returns:

@@ -8,7 +8,7 @@ before (known by its content) is a no-op.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from liber_tasks.behavior.load import Load, Tally
 from liber_tasks.behavior.sources import LAYOUTS, Kind, Source, find
 from liber_tasks.config import Settings
-from liber_tasks.db import database_errors, query
+from liber_tasks.db import clock, database_errors, query
 from liber_tasks.errors import InputError
 from liber_tasks.types import Progress, silent
 
@@ -112,7 +112,7 @@ def ingest(
         paths: files, folders or glob patterns, on disk or at URLs (s3://, gs://, https://); plain or gzipped.
         kind: what the rows are: behaviors, items or users.
         format: one of `formats.FORMATS`, for files whose name does not say it.
-        now: the clock against which a future event is judged; None: the system's.
+        now: the clock against which a future event is judged; None: the database's.
         progress: told the rows read of each file.
 
     Returns:
@@ -125,11 +125,10 @@ def ingest(
     """
     if kind not in LAYOUTS:
         raise InputError(f"Kind {kind!r} is unknown: use behaviors, items or users.")
-    clock = now or datetime.now(UTC)
-    if clock.tzinfo is None:
-        raise InputError(f"now == {clock.isoformat()} has no time zone: give one, such as {clock.isoformat()}+00:00.")
-    latest = clock + timedelta(seconds=settings.max_future)
+    if now and now.tzinfo is None:
+        raise InputError(f"now == {now.isoformat()} has no time zone: give one, such as {now.isoformat()}+00:00.")
     sources = find(paths, format, kind)
+    latest = (now or clock(engine)) + timedelta(seconds=settings.max_future)
     with database_errors():
         return IngestReport(tuple(_load(engine, settings, source, kind, latest, progress) for source in sources))
 

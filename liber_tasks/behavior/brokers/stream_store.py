@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row
@@ -78,13 +78,14 @@ class Store:
         Returns:
             What the batch came to; None, and nothing stored, when another consumer has moved the position.
         """
-        latest = (self.now or datetime.now(UTC)) + timedelta(seconds=self.settings.max_future)
         with self.engine.begin() as connection:
             connection.execute(query("behavior/message_stream_add"), {**self._claim(key), "source": source})
             connection.execute(query("behavior/message_stream_lock"), self._claim(key))
             row = self._row(connection, key)
             if row is None or row.position != known:
                 return None
+            now = self.now or connection.execute(query("clock")).scalar_one()
+            latest = now + timedelta(seconds=self.settings.max_future)
             with Load(connection, self.kind, row.file_id, latest) as load:
                 load.add(_block(messages, row.rows_read + 1, self.kind))
                 accepted = load.finish()

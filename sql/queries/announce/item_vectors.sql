@@ -1,4 +1,6 @@
--- Vectors of items stored since a run began, by whichever of its tries.
+-- Vectors of items stored since another run last announced: those of a run that failed before it came to it too.
 SELECT count(*)
 FROM liber.item_vector
-WHERE created_at >= :since
+WHERE created_at >= coalesce(
+    (SELECT max(up_to) FROM liber.announcement WHERE what = 'item_vectors' AND run <> :run), '-infinity'
+)

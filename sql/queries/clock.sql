@@ -1,0 +1,2 @@
+-- The one clock that all workers share.
+SELECT clock_timestamp() AS now
