@@ -57,7 +57,7 @@ def unavailable(uri: str, error: Exception) -> ServiceUnavailable:
     else:
         reason = f"refuses ({said[:200]})"
     return ServiceUnavailable(
-        f"MLflow {reason} at {uri}: check MLFLOW_TRACKING_URI and the server, then run the command again."
+        f"MLflow {reason} at {uri}: check MLFLOW_TRACKING_URI, the server and its disk, then run the command again."
     )
 
 

@@ -27,6 +27,7 @@ from liber_tasks.serving.inputs import COLUMNS, example
 from liber_tasks.training import tracking
 from liber_tasks.training.dataset import Dataset
 from liber_tasks.training.fit import Fitted
+from liber_tasks.training.results import COMPARISON_RUN
 
 CHALLENGER, CHAMPION, PREVIOUS = "challenger", "champion", "previous"  # aliases; see `serving.promotion`
 ALIAS = CHALLENGER  # what training sets; only an approved promotion sets the others
@@ -86,9 +87,22 @@ def register(
             pip_requirements=_pinned(requirements),
         )
         version = mlflow.register_model(logged.model_uri, name, tags=tags)
-    client.update_model_version(name, version.version, description=_description(name, tags))
-    client.set_registered_model_alias(name, ALIAS, version.version)
-    return str(version.version)
+    return _publish(client, name, version.version, tags)
+
+
+def take_over(client: MlflowClient, settings: Settings, runs: Sequence[str]) -> str | None:
+    """Finish what one of the comparisons `runs` had registered before it died; the number of its version, if any."""
+    for run in runs:
+        of_it = f"name = '{settings.model_name}' AND tags.`{COMPARISON_RUN}` = '{run}'"
+        for found in client.search_model_versions(of_it):
+            return _publish(client, settings.model_name, found.version, found.tags)
+    return None
+
+
+def _publish(client: MlflowClient, name: str, version: str, tags: Mapping[str, str]) -> str:
+    client.update_model_version(name, version, description=_description(name, tags))
+    client.set_registered_model_alias(name, ALIAS, version)
+    return str(version)
 
 
 def find(client: MlflowClient, settings: Settings, alias: str) -> Any | None:

@@ -12,6 +12,8 @@ from liber_tasks.training.plan import LIBER, NONE, Plan, versions
 from liber_tasks.training.report import TrainReport, Variant
 from liber_tasks.training.significance import user_bootstrap
 
+COMPARISON_RUN = "liber.comparison_run"  # tag of a registered version: the run whose models it is the best of
+
 MIN_ROWS_WITH_VECTOR = 100  # fewer test rows than this say nothing about an AUC
 
 
@@ -83,7 +85,7 @@ def model_tags(report: TrainReport, dataset: Dataset, plan: Plan, model: Fitted)
         **versions(dataset, plan),
         "liber.backbone": report.backbone,
         "liber.options": ", ".join(report.options),
-        "liber.comparison_run": report.run_id,
+        COMPARISON_RUN: report.run_id,
         "liber.seeds": str(report.seeds),
         "liber.test_rows": str(report.rows_test),
         "liber.test_auc_mean": f"{variant.auc.mean:.4f}",

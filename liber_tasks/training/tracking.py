@@ -24,12 +24,12 @@ KIND = "liber.kind"
 COMPARISON, CANDIDATE, FIT = "comparison", "candidate", "fit"  # kinds of runs: models of variants and seeds lie in both
 REPORT = "report.json"
 QUIET = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
-PROBE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+PROBE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
 
 
 @contextmanager
 def mlflow_errors(uri: str) -> Iterator[None]:
-    """Turn an MLflow server that cannot be reached into one clear sentence; keep MLflow off stdout meanwhile."""
+    """Turn an MLflow server that cannot be reached or cannot store into one clear sentence; keep MLflow off stdout."""
     try:
         with environment(QUIET):
             yield
@@ -70,6 +70,13 @@ def finished(client: MlflowClient, experiment: str, fingerprint: str | None = No
 def finished_candidate(client: MlflowClient, experiment: str, fingerprint: str) -> str | None:
     """The newest finished run of a candidate."""
     return next((str(run.info.run_id) for run in _runs(client, experiment, CANDIDATE, fingerprint)), None)
+
+
+def unfinished(client: MlflowClient, experiment: str, fingerprint: str) -> list[str]:
+    """Comparisons of a fingerprint that began and did not get to their end, the newest first."""
+    of_it = f"tags.`{KIND}` = '{COMPARISON}' AND tags.`{FINGERPRINT}` = '{fingerprint}'"
+    wanted = f"attributes.status != 'FINISHED' AND {of_it}"
+    return [str(run.info.run_id) for run in client.search_runs([experiment], wanted)]
 
 
 def _runs(client: MlflowClient, experiment: str, kind: str, fingerprint: str | None) -> list[Run]:

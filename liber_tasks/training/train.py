@@ -79,8 +79,8 @@ def train(
         if client is None:
             return _follow(plan, dataset, folder)
         with tracking.mlflow_errors(settings.require("mlflow_tracking_uri")):
-            record = _Record(client, tracking.experiment_id(client), "", params)
-            return _lead(settings, plan, dataset, record, found, folder, run_labels or {}, progress)
+            record = _Record(client, tracking.experiment_id(client), "", params, found)
+            return _lead(settings, plan, dataset, record, folder, run_labels or {}, progress)
 
 
 def _check_test(dataset: Dataset) -> None:
@@ -97,14 +97,15 @@ class _Record:
     experiment: str
     run_id: str
     params: Mapping[str, Any]
+    fingerprint: str
 
 
 def _lead(
-    settings: Settings, plan: Plan, dataset: Dataset, record: _Record, fingerprint: str, folder: Path | None,
-    labels: Mapping[str, str], progress: Progress,
+    settings: Settings, plan: Plan, dataset: Dataset, record: _Record, folder: Path | None, labels: Mapping[str, str],
+    progress: Progress,
 ) -> TrainReport:  # fmt: skip
     """The first process: everything."""
-    client = record.client
+    client, fingerprint = record.client, record.fingerprint
     earlier = processes.shared(lambda: tracking.finished(client, record.experiment, fingerprint))
     if earlier is not None:
         return replace(earlier, reused=True)
@@ -156,7 +157,9 @@ def _compare(
         return report
     model, run = best
     tags = model_tags(report, dataset, plan, model)
-    version = registry.register(record.client, settings, run, model, dataset, tags, record.params["bundle"])
+    version = _left_behind(settings, record) or registry.register(
+        record.client, settings, run, model, dataset, tags, record.params["bundle"]
+    )
     return replace(
         report,
         model_name=settings.model_name,
@@ -164,3 +167,9 @@ def _compare(
         model_alias=registry.ALIAS,
         model_seed=model.seed,
     )
+
+
+def _left_behind(settings: Settings, record: _Record) -> str | None:
+    """The version of the same comparison whose process died after it had registered it."""
+    unfinished = tracking.unfinished(record.client, record.experiment, record.fingerprint)
+    return registry.take_over(record.client, settings, unfinished)
