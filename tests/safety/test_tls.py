@@ -56,8 +56,7 @@ def test_postgresql_of_another_authority_or_without_tls_is_refused_in_one_senten
 @pytest.fixture(scope="module")
 def mlflow_with_logins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of an MLflow server that asks who is there."""
-    environment = {"MLFLOW_FLASK_SERVER_SECRET_KEY": "a-key-of-the-tests", "MLFLOW_AUTH_ADMIN_PASSWORD": PASSWORD,
-                   "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # fmt: skip
+    environment = {"MLFLOW_FLASK_SERVER_SECRET_KEY": "a-key-of-the-tests", "MLFLOW_AUTH_ADMIN_PASSWORD": PASSWORD}
     with mlflow_server(tmp_path_factory.mktemp("guarded"), "--app-name", "basic-auth", environment=environment) as url:
         yield url
 
