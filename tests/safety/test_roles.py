@@ -167,7 +167,7 @@ def test_an_experimenter_plans_runs_and_reads_an_experiment(learnt: Shop) -> Non
     archive(engine, "ranking", now=START + 5 * day)
     simulate(engine, users=3_000)
     assert readout(engine, "liber-memory-simulated").simulated
-    calibrate_experiment(engine, "liber-memory-simulated", splits=5)
+    calibrate_experiment(engine, "liber-memory-simulated", splits=1_000)
     assert standings(engine, archived=True)
 
 
