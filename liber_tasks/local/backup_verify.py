@@ -27,18 +27,20 @@ def verify(base: Path, progress: Progress = silent) -> None:
     # the last line holds the digest of all before it
     *_, last = whole.rstrip(b"\n").splitlines(keepends=True)
     manifest = json.loads(whole)
-    _same(base / "backup_manifest", hashlib.sha256(whole[: whole.rindex(last)]), manifest["Manifest-Checksum"])
+    _same(
+        base / "backup_manifest", hashlib.sha256(whole[: whole.rindex(last)]).hexdigest(), manifest["Manifest-Checksum"]
+    )
     files = manifest["Files"]
     for done, entry in enumerate(files, 1):
         path = base / (entry["Path"] if "Path" in entry else bytes.fromhex(entry["Encoded-Path"]).decode())
         try:
             with path.open("rb") as file:
-                _same(path, hashlib.file_digest(file, "sha256"), entry["Checksum"])
+                _same(path, hashlib.file_digest(file, "sha256").hexdigest(), entry["Checksum"])
         except OSError as error:
             raise LiberError(f"The backup is damaged: {path}: {error.strerror}. Use another one.") from None
         progress(done, len(files), "files verified")
 
 
-def _same(path: Path, found: "hashlib._Hash", wanted: str) -> None:
-    if found.hexdigest() != wanted:
+def _same(path: Path, found: str, wanted: str) -> None:
+    if found != wanted:
         raise LiberError(f"The backup is damaged: {path} is not what it was when the backup was made. Use another one.")
