@@ -144,10 +144,11 @@ def hand_over(path: Path) -> None:
 
 def _let_pass(path: Path) -> None:
     """Let the system user walk through the folders above `path` (execute bit only)."""
+    own = pwd.getpwnam(SYSTEM_USER).pw_uid
     for folder in path.parents:
-        mode = folder.stat().st_mode
-        if not mode & 0o001:
-            folder.chmod(mode | 0o001)
+        found = folder.stat()
+        if not found.st_mode & 0o001 and found.st_uid != own:
+            folder.chmod(found.st_mode | 0o001)
 
 
 def as_system_user() -> dict[str, Any]:
