@@ -172,6 +172,7 @@ def test_a_segment_is_archived_once_whole_and_never_overwritten(stack: Stack, st
 def test_a_failing_archive_is_noticed(stack: Stack, store: Store) -> None:
     wal = store.root / "wal"
     wal.rename(wal.with_name("away"))
+    wal.touch()  # no folder
     engine = db.engine(stack.cluster.url("postgres"))
     try:
         for statement in ("SELECT pg_logical_emit_message(FALSE, 'x', 'x')", "SELECT pg_switch_wal()"):
@@ -181,6 +182,7 @@ def test_a_failing_archive_is_noticed(stack: Stack, store: Store) -> None:
         with pytest.raises(LiberError, match="cannot write its log into"):
             backup(stack)
     finally:
+        wal.unlink()
         wal.with_name("away").rename(wal)
 
 
