@@ -5,9 +5,11 @@ SELECT
     r.erased_at,
     r.readmitted_at,
     r.removed
-FROM jsonb_to_recordset(cast(:records AS jsonb)) AS r (
-    user_digest text, erased_at timestamptz, readmitted_at timestamptz, removed jsonb
-)
+FROM
+    jsonb_to_recordset(cast(:records AS jsonb))
+        AS r (
+            user_digest text, erased_at timestamptz, readmitted_at timestamptz, removed jsonb
+        )
 WHERE
     r.readmitted_at IS NOT NULL
     OR NOT EXISTS (
