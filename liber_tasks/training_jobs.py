@@ -66,8 +66,8 @@ def headline(report: "TrainReport") -> dict[str, Any]:
     """What a comparison came to, in ids and numbers: the model, its metrics beside the backbone's, whose vectors."""
     return {
         "model": report.model_name, "version": report.model_version, "run_id": report.run_id, "reused": report.reused,
-        "auc": {memory: variant.auc.mean for memory, variant in report.variants.items()},
-        "log_loss": {memory: variant.log_loss.mean for memory, variant in report.variants.items()},
+        "auc": {memory: float(variant.auc.mean) for memory, variant in report.variants.items()},
+        "log_loss": {memory: float(variant.log_loss.mean) for memory, variant in report.variants.items()},
         "knowledge_version": report.knowledge_version, "encoder_version": report.encoder_version,
     }  # fmt: skip
 
