@@ -75,8 +75,9 @@ def _print(state: State, console: Console) -> None:
     tokens = [sum(getattr(one, name) for one in state.llm) for name in ("prompt_tokens", "completion_tokens")]
     money = "" if judged["cost"] is None else f", {judged['cost']:,.2f} {judged['currency']}"
     console.print(f"tokens     {tokens[0]:,} in, {tokens[1]:,} out{money}", soft_wrap=True)
-    for one in state.problems:
-        console.print(f"{one.state:<10} {one.n:,} {one.source}: {one.reason}", soft_wrap=True, markup=False)
+    for problem in state.problems:
+        said = f"{problem.state:<11} {problem.n:,} {problem.source}: {problem.reason}"
+        console.print(said, soft_wrap=True, markup=False)
     console.print(
         f"counted    {span(timedelta(seconds=float(str(judged['age_seconds']))))} ago, in {state.seconds:.1f} s"
     )
