@@ -4,9 +4,11 @@ WITH carried AS (
         decode(r.user_digest, 'hex') AS user_digest,
         bool_and(r.readmitted_at IS NOT NULL) AS ended,
         bool_or(e.user_digest IS NULL) AS unknown
-    FROM jsonb_to_recordset(cast(:records AS jsonb)) AS r (
-        user_digest text, erased_at timestamptz, readmitted_at timestamptz
-    )
+    FROM
+        jsonb_to_recordset(cast(:records AS jsonb))
+            AS r (
+                user_digest text, erased_at timestamptz, readmitted_at timestamptz
+            )
     LEFT JOIN liber.erasure AS e ON e.user_digest = decode(r.user_digest, 'hex') AND r.erased_at = e.erased_at
     GROUP BY r.user_digest
 )
