@@ -12,6 +12,7 @@ from liber_tasks import orchestration as liber
     catchup=False,
     max_active_runs=1,
     default_args=liber.DAG_DEFAULTS,
+    deadline=liber.deadline(),
     tags=["liber", "maintenance"],
     params={
         "older_than": Param(None, type=["null", "string"], pattern=r"^\d+(\.\d+)?[smhd]$",
@@ -34,8 +35,6 @@ def retain_texts() -> None:
 
     @task
     def retain() -> dict[str, Any]:
-        from datetime import UTC, datetime
-
         from liber_tasks import db
         from liber_tasks.config import duration
         from liber_tasks.retention import bounds_of
@@ -46,10 +45,9 @@ def retain_texts() -> None:
         ages = (age, settings.retain_texts, settings.retain_rejected, settings.retain_calls)
         if not any(ages):
             raise liber.AirflowSkipException("No age is set: LIBER_RETAIN_TEXTS, _REJECTED, _CALLS.")
-        with liber.clear_errors():
-            bounds = bounds_of(settings, now=datetime.now(UTC), older_than=age, policy=params["policy"])
-            engine = db.connect(settings)
-            return remove(engine, bounds, dry_run=params["dry_run"], progress=liber.log_progress()).to_dict()
+        engine = db.connect(settings)
+        bounds = bounds_of(settings, now=db.clock(engine), older_than=age, policy=params["policy"])
+        return remove(engine, bounds, dry_run=params["dry_run"], progress=liber.log_progress()).to_dict()
 
     retain()
 

@@ -13,7 +13,7 @@ from liber_tasks.config import load, settings
 from liber_tasks.errors import LiberError, ServiceUnavailable
 
 if TYPE_CHECKING:
-    from airflow.sdk import DeadlineAlert
+    from airflow.sdk.definitions.deadline import DeadlineAlert
 
 RETRY_POLICY = ExceptionRetryPolicy(
     [
@@ -46,7 +46,8 @@ def deadline() -> "DeadlineAlert | None":
     longest = settings().deadline
     if longest is None:
         return None
-    from airflow.sdk import AsyncCallback, DeadlineAlert, DeadlineReference
+    from airflow.sdk.definitions.callback import AsyncCallback
+    from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
     return DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, longest, AsyncCallback(deadline_missed))
 
