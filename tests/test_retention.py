@@ -17,7 +17,7 @@ from liber_tasks.interest.learn import learn
 from liber_tasks.interest.reproduce import reproduce
 from liber_tasks.interest.timeline import timeline
 from liber_tasks.retention import Bounds, RetentionReport, bounds_of, retain
-from liber_tasks.status import status
+from liber_tasks.status.count import backlog
 from tests.behavior.files import behavior, write_jsonl
 from tests.interest.data import START, add_user, rows, texts
 from tests.interest.faults import GOOD, faulty
@@ -25,6 +25,11 @@ from tests.interest.faults import GOOD, faulty
 NOW = datetime(2026, 1, 1, 15, tzinfo=UTC)
 OLD, NEW = START + timedelta(hours=-2), START + timedelta(hours=2)
 BOUND = START - timedelta(minutes=30)  # of a user's three partitions the last one is sealed later
+
+
+def waiting(engine: Engine) -> set[tuple[str, int]]:
+    with engine.connect() as connection:
+        return {(stage.stage, stage.pending) for stage in backlog(connection)}
 
 
 def of_texts(before: datetime = BOUND, **options) -> Bounds:
@@ -70,7 +75,7 @@ def test_texts_of_old_partitions_go_and_their_vectors_stay(engine: Engine, learn
     assert report.removed == {"texts": 6}
     assert texts(engine) == [(key, 3, kind) for key in (1, 2) for kind in ("shift", "summary")]
     assert vectors(engine) == before
-    assert {(stage.stage, stage.pending) for stage in status(engine)} >= {("summary", 0), ("shift", 0), ("encode", 0)}
+    assert waiting(engine) >= {("summary", 0), ("shift", 0), ("encode", 0)}
 
 
 def test_an_error_that_quotes_an_answer_is_shortened_with_the_texts(engine: Engine, learnt: Settings) -> None:
@@ -92,7 +97,7 @@ def test_a_partition_after_a_removed_one_begins_anew_and_is_encoded(engine: Engi
     add_user(engine, "a", 3)
     settings = settings.model_copy(update={"encoder_dimension": 2})
     retain(engine, of_texts())
-    assert {(stage.stage, stage.pending) for stage in status(engine)} >= {("summary", 1), ("shift", 0)}
+    assert waiting(engine) >= {("summary", 1), ("shift", 0)}
     assert asked(engine, settings) == (1, 1)
     assert texts(engine) == [(1, 3, "summary")]
     add_user(engine, "b", 1)

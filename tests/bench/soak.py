@@ -27,7 +27,7 @@ from liber_tasks.config import Settings, environment
 from liber_tasks.experiment.readout import readout
 from liber_tasks.interest.learn import learn
 from liber_tasks.partition.stream import seal
-from liber_tasks.status import status
+from liber_tasks.status.stored import refresh
 from tests.bench.client import _tree_seconds
 from tests.bench.database import cluster, database, say
 from tests.bench.llm_fakes import fake_llm
@@ -108,7 +108,7 @@ class Soak:
         """The experiment up to the day of the newest event; partitions that lack a text or a vector."""
         newest = self.events.time(self.done - 1)
         self.clock.time("readout", lambda: readout(self.engine, EXPERIMENT, watermark=newest))
-        stages = self.clock.time("status", lambda: status(self.engine))
+        stages = self.clock.time("status", lambda: refresh(self.engine, self.settings).stages)
         return sum(stage.pending for stage in stages if stage.unit == "partitions")
 
 
