@@ -45,7 +45,7 @@ def stage(name: str, **context: Any) -> Iterator[None]:
         try:
             yield
         except BaseException as error:
-            _log.warning("ends with %s after %.1f s", type(error).__name__, time.monotonic() - begun)
+            _log.info("ends with %s after %.1f s", type(error).__name__, time.monotonic() - begun)
             raise
         _log.info("done in %.1f s", time.monotonic() - begun)
 

@@ -83,7 +83,7 @@ def test_every_page_shows_what_is_stored(
         "": "The treatment is better",
         "readout": "The treatment raised",
         "timeline?user=u1": "Partition 3",
-        "pipeline": "Refresh",
+        "pipeline": "Counted",
     }.items():
         page.goto(f"{url}/{path}")
         expect(page.get_by_text(words).first).to_be_visible()
@@ -153,6 +153,6 @@ def test_a_role_without_rights_says_what_to_check(
     cluster, engine: Engine, database_url: str, start_dashboard: StartDashboard, page: Page
 ) -> None:
     name = database_url.rsplit("/", 1)[1].split("?")[0]
-    page.goto(start_dashboard(cluster.url(name, role="liber_reader")))
+    page.goto(start_dashboard(cluster.url(name, role="liber_ingest")))
     expect(page.get_by_text("LIBER_READER_DATABASE_URL")).to_be_visible()
     assert no_traceback(page)
