@@ -178,7 +178,7 @@ class Settings(BaseSettings):
     llm_price_out: float | None = Field(None, ge=0, description="likewise, of answer tokens")
     llm_currency: str = Field("USD", description="of these prices")
     metrics_address: str = Field("127.0.0.1", description="interface `liber metrics` listens on")
-    metrics_port: int = Field(9477, ge=0, le=65535)
+    metrics_port: int = Field(9477, ge=0, le=65535, description="where `liber metrics` listens; 0: any that is free")
     metrics_cert: Path | None = Field(None, description="PEM file: the endpoint speaks TLS")
     metrics_key: Path | None = Field(None, description="PEM file with its key")
     metrics_client_ca: Path | None = Field(None, description="PEM file: clients need a certificate of this authority")
