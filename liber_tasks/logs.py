@@ -84,6 +84,7 @@ def configure(form: Literal["text", "json"]) -> None:
         logging.getLogger(name).setLevel(ours)
     for name in ("liber.stage", "liber.learn"):
         logging.getLogger(name).setLevel(told_otherwise)
+    logging.getLogger("urllib3").setLevel(logging.WARNING if form == "json" else logging.ERROR)  # that it tries again
 
 
 def _json() -> logging.Formatter:

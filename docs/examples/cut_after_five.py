@@ -8,7 +8,7 @@ from liber_tasks.partition.cuts import Cut, request_cuts
 
 IN_A_ROW = 5
 STREAMS = """
-SELECT user_id, event_id, attributes -> 'genres' ->> 0 AS genre
+SELECT user_id, event_id, item.attributes -> 'genres' ->> 0 AS genre
 FROM liber.behavior JOIN liber.user_profile USING (user_key) JOIN liber.item USING (item_key)
 ORDER BY user_key, seq
 """

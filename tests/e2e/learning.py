@@ -29,8 +29,8 @@ IN_FLIGHT_OF_A_TASK = IN_FLIGHT // SHARDS
 class Api(AirflowApi):
     """With what only tests look at."""
 
-    def pause(self, dag_id: str) -> None:
-        self._send("PATCH", f"/api/v2/dags/{dag_id}", json={"is_paused": True})
+    def pause(self, dag_id: str, paused: bool = True) -> None:
+        self._send("PATCH", f"/api/v2/dags/{dag_id}", json={"is_paused": paused})
 
     def slots(self, pool: str) -> int:
         return int(self._send("GET", f"/api/v2/pools/{pool}").json()["slots"])

@@ -86,7 +86,7 @@ GONE = "DELETE FROM liber.behavior"
             TYPED.format("(SELECT count(*) FROM liber.erase_rows(1, 'a'))"),
             "its SQL fails: permission denied for function erase_rows",
         ),
-        (TYPED.format("lo_create(0)::float"), "its SQL fails: cannot execute lo_create() in a read"),
+        (TYPED.format("lo_create(0)::bigint"), "its SQL fails: cannot execute lo_create() in a read"),
     ],
     ids=lambda value: value[:40],
 )

@@ -50,6 +50,7 @@ def shown(there: World) -> Shown:
             there.add_users(2, 1)
             assert there.run("learn_interests").state == "failed"
         assert there.run("ingest_behaviors", behaviors=["/nowhere.jsonl"]).state == "failed"
+        there.api.pause("train_ctr", False)
         there.run("train_ctr", seeds=1)
     return seen
 
