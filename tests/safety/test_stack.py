@@ -56,7 +56,8 @@ def shown(there: World) -> Shown:
 
 
 def secrets_of(stack: Stack) -> list[str]:
-    return [*GIVEN.values(), *stack.secrets.values()]
+    given = [value for name, value in GIVEN.items() if not name.endswith("_USERNAME")]  # a name is none
+    return [*given, *stack.secrets.values()]
 
 
 def found(secrets: Sequence[str], text: str) -> list[str]:
@@ -118,7 +119,7 @@ def test_no_service_lets_anybody_in_without_a_password(there: World) -> None:
     url, port = there.stack.urls["airflow"], there.stack.ports["postgres"]
     for password in ("admin", "", "airflow"):
         answer = httpx.post(f"{url}/auth/token", json={"username": "admin", "password": password}, trust_env=False)
-        assert answer.status_code in (401, 422)
+        assert answer.is_client_error
     assert httpx.get(f"{url}/api/v2/dags", trust_env=False).status_code == 401
     for role in ("postgres", "liber", "liber_reader", "airflow", "mlflow"):
         for password in ("", role, "postgres"):
@@ -153,6 +154,7 @@ def test_a_failing_command_does_not_say_what_it_logged_in_with(there: World) -> 
     reader = there.stack.database_url("liber_reader", "liber")
     assert there.stack.secrets["liber_reader"] not in liber("erase", "u0", LIBER_DATABASE_URL=reader)
     own = there.settings.require("database_url")
+    there.add_users(1, 1)  # so that there is something to ask
     for name in ("MLFLOW_TRACKING_URI", "LIBER_LLM_URL"):
         address = {name: f"http://somebody:{MARK}@127.0.0.1:{nowhere}"}
         command = "learn" if name == "LIBER_LLM_URL" else "promote"
