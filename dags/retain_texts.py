@@ -24,7 +24,7 @@ from liber_tasks import orchestration as liber
     doc_md="""
     Every day: removes texts about partitions that were sealed long ago, raw text of rejected rows, and closed rows of
     the ledger of LLM calls, by the ages that `LIBER_RETAIN_*` set. With none set the run is skipped. Nothing removed is
-    asked for again; vectors stay unless the policy is `all`. What goes is counted in `liber.retention`.
+    asked for again; vectors stay unless the policy is `all`. What goes is counted in the table `retention`.
 
     **Do not run** it by hand without `dry_run` first: there is no way back but asking the LLM anew, and a partition too
     old for a text gets none from a new knowledge version either. It is no erasure of a user: that is `erase_user`.

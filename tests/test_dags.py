@@ -13,8 +13,8 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "dags").glob("*.py"))
 HEAVY = {"torch", "transformers", "mlflow", "sklearn", "pandas", "pyarrow", "ibis", "tea_tasting", "sqlalchemy"}
 LIGHT = {"airflow", "asgiref", "croniter", "dotenv", "liber_tasks", "packaging", "pydantic", "pydantic_settings"}
-OURS = {"alerts", "config", "errors", "fusion", "fusion.options", "learning", "logs", "mlflow_client", "orchestration", "orchestration_failures",
-        "training_jobs", "types"}  # fmt: skip
+OURS = {"alerts", "config", "errors", "fusion", "fusion.options", "learning", "logs", "mlflow_client",
+        "orchestration", "orchestration_failures", "training_jobs", "types"}  # fmt: skip
 INSPECT = """
 import importlib.util, json, re, sys
 from airflow.sdk.definitions._internal.contextmanager import DagContext

@@ -36,7 +36,8 @@ def answering(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
 def test_an_answer_that_is_not_mlflows_is_said_with_its_status(answering: tuple[str, int]) -> None:
     url, status = answering
     settings = Settings(_env_file=None, mlflow_tracking_uri=url)  # type: ignore[call-arg]
-    said = f"MLflow answers with status {status} at {url}: check MLFLOW_TRACKING_URI"
+    check = {503: "MLFLOW_TRACKING_URI", 403: "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"}[status]
+    said = f"MLflow answers with status {status} at {url}: check {check}"
     with pytest.raises(ServiceUnavailable, match=said), connected(settings) as client:
         client.search_experiments()
 
