@@ -81,7 +81,7 @@ def test_a_second_ctrl_c_does_not_stop_the_first_from_giving_calls_back_or_the_n
             time.sleep(0.01)
         child.send_signal(signal.SIGINT)
         child.send_signal(signal.SIGINT)
-        child.wait(60)
+        child.wait(300)
         go_on.set()
         learn(engine, settings.model_copy(update={"llm_url": seen.url}))
     assert texts(engine) == expected(users)
