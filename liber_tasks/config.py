@@ -215,7 +215,7 @@ class Settings(BaseSettings):
         """
         value = getattr(self, name)
         variable = "MLFLOW_TRACKING_URI" if name == "mlflow_tracking_uri" else f"LIBER_{name.upper()}"
-        if name in LOGINS and re.search(r"://[^/,]*@", value or ""):
+        if name in LOGINS and re.search(r"https?://[^/,]*@", value or ""):
             raise InputError(f"{variable} holds a login, which errors would repeat: give it in {LOGINS[name]}.")
         if value is None:
             raise InputError(
