@@ -121,7 +121,8 @@ def _copy_or_link(file: Path, target: Path, before: Path | None) -> None:
 def _copy_cluster(cluster: postgres.Cluster, folder: Path, progress: Progress) -> None:
     # it dies with us: a killed backup must not go on writing where the next one sweeps
     command = ["setpriv", "--pdeathsig", "KILL", str(postgres.BIN / "pg_basebackup"), "--pgdata", str(folder),
-               "--checkpoint=fast", "--wal-method=stream", "--manifest-checksums=SHA256", "--progress", "--no-password", "--host=127.0.0.1",
+               "--checkpoint=fast", "--wal-method=stream", "--manifest-checksums=SHA256",
+               "--progress", "--no-password", "--host=127.0.0.1",
                f"--port={cluster.port}", "--username=postgres"]  # fmt: skip
     with subprocess.Popen(command, env=os.environ | {"PGPASSWORD": cluster.password}, text=True,
                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as child:  # fmt: skip
