@@ -24,6 +24,20 @@ LIBER_ROLES = ("liber_reader", *(f"liber_{role}" for role in STAGE_ROLES))
 os.environ.setdefault("AIRFLOW_HOME", str(Path(tempfile.gettempdir()) / "liber-tests-airflow"))
 
 
+# Each of these runs an Airflow of its own: one after the other, beside all the rest.
+STACKS = ("e2e/", "drills/test_stack.py", "safety/test_stack.py", "backup/", "docs/test_extend.py")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Which tests one process of several runs in a row: those with a stack first, then the files."""
+    here = Path(__file__).parent
+    for item in items:
+        file = item.path.relative_to(here).as_posix()
+        item.add_marker(pytest.mark.xdist_group("stacks" if file.startswith(STACKS) else file))
+    items.sort(key=lambda item: not item.path.relative_to(here).as_posix().startswith(STACKS))
+
+
 def free_port() -> int:
     """A loopback port nobody listens on."""
     with socket.socket() as probe:

@@ -1,5 +1,6 @@
 """Promise: wherever a connection breaks, the caller is told so in one sentence, and the same calls again finish."""
 
+import logging
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -83,7 +84,8 @@ def test_a_connection_that_breaks_after_any_statement_is_told_in_a_sentence_and_
         words = said(engine, acts)
         assert words == "" or words.startswith("PostgreSQL cannot do this: ")
         told += bool(words)
-        assert [record.getMessage() for record in caplog.records] == []  # a log without a handler goes to stderr
+        loud = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+        assert loud == []  # without a handler they would go to stderr
         seat.guest = observed.Watch()
         stream = serial.Stream()
         for act in acts:

@@ -154,7 +154,7 @@ def test_a_failing_command_does_not_say_what_it_logged_in_with(there: World) -> 
     reader = there.stack.database_url("liber_reader", "liber")
     assert there.stack.secrets["liber_reader"] not in liber("erase", "u0", LIBER_DATABASE_URL=reader)
     own = there.settings.require("database_url")
-    there.add_users(1, 1)  # so that there is something to ask
+    there.add_users(2, 1)  # so that there is something to ask
     for name in ("MLFLOW_TRACKING_URI", "LIBER_LLM_URL"):
         address = {name: f"http://somebody:{MARK}@127.0.0.1:{nowhere}"}
         command = "learn" if name == "LIBER_LLM_URL" else "promote"
