@@ -98,16 +98,24 @@ def timeline(
 
 
 def prompt(
-    user: Annotated[str, typer.Argument(help="User id.")],
-    partition: Annotated[int, typer.Argument(min=1, help="Number of the partition, from 1.")],
+    user: Annotated[str | None, typer.Argument(help="User id.")] = None,
+    partition: Annotated[int | None, typer.Argument(min=1, help="Number of the partition, from 1.")] = None,
     kind: Annotated[TextKind, typer.Option(help="Which text.")] = TextKind.summary,
+    item: Annotated[str | None, typer.Option(help="Item id, in place of a user's partition.")] = None,
     version: Annotated[str | None, typer.Option("--knowledge-version", help="Default: the newest.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """The exact prompt of a stored text, with items and user as they were when it was asked."""
-    from liber_tasks.interest.reproduce import reproduce
+    from liber_tasks.interest.reproduce import Reproduced, reproduce
+    from liber_tasks.interest.reproduce_item import ReproducedItem, reproduce_item
 
-    found = reproduce(db.connect(settings()), user, partition, kind.value, knowledge_version=version)
+    found: Reproduced | ReproducedItem
+    if item is not None and user is None:
+        found = reproduce_item(db.connect(settings()), item, knowledge_version=version)
+    elif user is not None and partition is not None and item is None:
+        found = reproduce(db.connect(settings()), user, partition, kind.value, knowledge_version=version)
+    else:
+        raise InputError("Say whose prompt: USER and PARTITION, or --item ITEM.")
     show(found, as_json, found.prompt)
 
 

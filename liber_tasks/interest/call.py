@@ -37,10 +37,12 @@ class ItemPlace:
     """An item in one state.
 
     Attributes:
-        item_key: of the item.
+        item_id: external id.
+        item_key: of the same item.
         attributes_sha256: of the title and attributes that are asked about.
     """
 
+    item_id: str
     item_key: int
     attributes_sha256: str
 

@@ -93,6 +93,6 @@ def item_call(knowledge: ItemKnowledge, item: Any) -> ItemCall:
     def render(left_out: int) -> str:
         return item_prompt(knowledge, title, attributes, left_out=left_out)
 
-    place = ItemPlace(item.item_key, item.attributes_sha256)
+    place = ItemPlace(item.item_id, item.item_key, item.attributes_sha256)
     parts = len(shown_attributes(knowledge.domain, attributes))
     return Call(item.call_key, place, "item", render(0), knowledge.max_tokens["item"], render, parts)

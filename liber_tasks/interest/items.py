@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
@@ -19,6 +20,7 @@ from liber_tasks.interest.item_backlog import ItemBacklog, due, items_in_order, 
 from liber_tasks.interest.item_prompt import ItemKnowledge
 from liber_tasks.interest.loop import Loop
 from liber_tasks.interest.plan import CHARACTERS_PER_TOKEN
+from liber_tasks.interest.traces import Traces
 from liber_tasks.types import Progress, Shard, silent
 
 ITEMS_RENDERED = 500  # whose prompts a dry run renders; those of further items are reckoned alike
@@ -97,12 +99,11 @@ def learn_items(
     """Ask for the texts that are missing, and for new ones of items that have changed, each question once.
 
     A text is committed with its ledger row before its call counts as done. A killed run loses nothing; the next one
-    repeats at most the calls that were in flight. Several runs may work at once: each call is made by one. Calls about
-    items leave no MLflow traces.
+    repeats at most the calls that were in flight. Several runs may work at once: each call is made by one.
 
     Args:
         engine: LIBER database.
-        settings: what `versions.items_in_use` and `LlmClient` take.
+        settings: what `versions.items_in_use` and `LlmClient` take, `trace_share`.
         max_items: how many items in all, the most popular first, those described before included; None: every item.
         max_calls: questions in this run; None: no bound. What an earlier try under the same `run_id` asked counts.
         max_tokens: of prompts and answers, likewise.
@@ -145,8 +146,10 @@ def learn_items(
         if missing:
             total = len(missing) if budget.calls is None else min(len(missing), budget.calls)
             ledger = books.Ledger(engine, ITEMS, knowledge.version, run_id)
-            loop = Loop(settings, ItemBacklog(), pages(engine, knowledge, missing), ledger, account, total, progress)
-            done.update(asyncio.run(loop.go()))
+            units = pages(engine, knowledge, missing)
+            with closing(Traces(settings, run_id, knowledge.version)) as traces:
+                loop = Loop(settings, ItemBacklog(), units, ledger, account, total, progress, traces.watch)
+                done.update(asyncio.run(loop.go()))
         pending = len(due(engine, knowledge, keys))
     return ItemsReport(
         items=len(keys), texts=done["item"], calls=account.calls, prompt_tokens=done["prompt_tokens"],

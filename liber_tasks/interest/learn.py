@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
@@ -134,13 +135,10 @@ def learn(
             backlog = Backlog(knowledge)
             units = ([backlog.prepare(user) for user in users] for users in inputs.work(engine, knowledge, keys))
             total = before if budget.calls is None else min(before, budget.calls)
-            traces = Traces(settings, run_id, knowledge.version)
-            try:
+            with closing(Traces(settings, run_id, knowledge.version)) as traces:
                 ledger = books.Ledger(engine, books.PARTITIONS, knowledge.version, run_id)
                 loop = Loop(settings, backlog, units, ledger, account, total, progress, traces.watch)
                 done.update(asyncio.run(loop.go()))
-            finally:
-                traces.close()
         summaries, shifts = inputs.pending(engine, knowledge, keys)
     return LearnReport(
         users=len(keys), summaries=done["summary"], shifts=done["shift"], calls=account.calls,

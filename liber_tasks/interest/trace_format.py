@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from liber_tasks.interest.call import ItemPlace, PartitionPlace
 from liber_tasks.interest.prompts import Kind, digest
 
 if TYPE_CHECKING:
@@ -20,8 +21,7 @@ class Traced:
     """One call, as it is sent."""
 
     call_key: str
-    user_id: str
-    partition_no: int
+    place: PartitionPlace | ItemPlace
     kind: Kind
     prompt: str
     answer_text: str | None
@@ -54,11 +54,20 @@ def trace_info(call: Traced, experiment_id: str, tags: dict[str, str]) -> "Trace
             TraceTagKey.TRACE_NAME: call.kind,
             "liber.kind": call.kind,
             "liber.call_key": call.call_key,
-            "liber.user_id": call.user_id,
-            USER_TAG: digest(call.user_id),
-            "liber.partition_no": str(call.partition_no),
+            **_about(call.place),
         },
     )
+
+
+def _about(place: PartitionPlace | ItemPlace) -> dict[str, str]:
+    """Tags that say what was asked about."""
+    if isinstance(place, ItemPlace):
+        return {"liber.item_id": place.item_id}
+    return {
+        "liber.user_id": place.user_id,
+        USER_TAG: digest(place.user_id),
+        "liber.partition_no": str(place.partition_no),
+    }
 
 
 def span(call: Traced) -> "Span":

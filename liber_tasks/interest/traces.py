@@ -1,8 +1,9 @@
 """A sample of the LLM calls as MLflow traces, for people who want to look at prompts and answers.
 
-A trace holds what a user did, in the prompt. Its tags `liber.user_id` (readable) and `liber.user_sha256` (exact,
-however long or oddly spelt the id) say whose it is: **erasing a user must call `forget`**, after the user's rows are
-gone, so that no run asks about the user again. mlflow is imported where it is used, and only if traces are wanted.
+A trace about a partition holds what a user did, in the prompt. Its tags `liber.user_id` (readable) and
+`liber.user_sha256` (exact, however long or oddly spelt the id) say whose it is: **erasing a user must call `forget`**,
+after the user's rows are gone, so that no run asks about the user again. mlflow is imported where it is used, and only
+if traces are wanted.
 """
 
 import logging
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from liber_tasks.config import Settings, environment
 from liber_tasks.errors import ServiceUnavailable
-from liber_tasks.interest.call import Call, PartitionPlace
+from liber_tasks.interest.call import Call, ItemPlace, PartitionPlace, Place
 from liber_tasks.interest.prompts import Kind, digest
 from liber_tasks.interest.server.answers import Answer
 from liber_tasks.interest.trace_format import USER_TAG, Traced, span, trace_info
@@ -73,13 +74,13 @@ class Traces:
         return int(digest(f"trace:{call_key}")[:13], 16) < self._share * 16**13
 
     def watch(
-        self, call: Call[PartitionPlace], prompt: str, answer: Answer | None, asked_at: datetime, error: str | None
+        self, call: Call[Place], prompt: str, answer: Answer | None, asked_at: datetime, error: str | None
     ) -> None:
         """Record a call that has ended, if it is in the sample; arguments as a loop's `Watch` has them."""
         if self.keep(call.key):
             self.record(
-                call_key=call.key, user_id=call.place.user_id, partition_no=call.place.partition_no, kind=call.kind,
-                prompt=prompt, answer_text=answer.text if answer else None, model=self._model,
+                call_key=call.key, place=call.place, kind=call.kind, prompt=prompt,
+                answer_text=answer.text if answer else None, model=self._model,
                 server=answer.server if answer else "", prompt_tokens=answer.prompt_tokens if answer else None,
                 completion_tokens=answer.completion_tokens if answer else None,
                 latency_seconds=answer.latency_seconds if answer else (datetime.now(UTC) - asked_at).total_seconds(),
@@ -87,7 +88,7 @@ class Traces:
             )  # fmt: skip
 
     def record(
-        self, *, call_key: str, user_id: str, partition_no: int, kind: Kind, prompt: str, answer_text: str | None,
+        self, *, call_key: str, place: PartitionPlace | ItemPlace, kind: Kind, prompt: str, answer_text: str | None,
         model: str, server: str, prompt_tokens: int | None, completion_tokens: int | None, latency_seconds: float,
         started_at: datetime, error: str | None,
     ) -> None:  # fmt: skip
@@ -95,9 +96,8 @@ class Traces:
 
         Args:
             call_key: of the ledger.
-            user_id: external id.
-            partition_no: number of the user's partition.
-            kind: summary or shift.
+            place: what was asked about.
+            kind: summary, shift or item.
             prompt: as it was sent.
             answer_text: None where there was no answer.
             model: name sent to the server.
@@ -111,8 +111,8 @@ class Traces:
         if self._thread is None or not self.keep(call_key):
             return
         call = Traced(
-            call_key, user_id, partition_no, kind, prompt, answer_text, model, server, prompt_tokens,
-            completion_tokens, latency_seconds, started_at, error,
+            call_key, place, kind, prompt, answer_text, model, server, prompt_tokens, completion_tokens,
+            latency_seconds, started_at, error,
         )  # fmt: skip
         with self._wake:
             if len(self._waiting) >= WAITING:

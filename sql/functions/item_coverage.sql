@@ -1,6 +1,6 @@
--- Item knowledge: every item as it is now, and what a version has of it. The state's digest is over jsonb's own text,
--- in which equal objects are equal; a text that was made elsewhere has none and is kept. The key of a call follows from
--- version, item and state: they are all that its prompt is made of, and all that may change the answer.
+-- Item knowledge: every item as it is now, and what a version has of it. A text that was made elsewhere has no digest
+-- of a state and is kept. The key of a call follows from version, item and state: they are all that its prompt is made
+-- of, and all that may change the answer.
 CREATE OR REPLACE FUNCTION liber.item_coverage(version text)
 RETURNS TABLE (item_key bigint, attributes_sha256 text, call_key text, learnt boolean, quarantined boolean)
 LANGUAGE sql
@@ -28,9 +28,7 @@ AS $$
             SELECT
                 i.item_key,
                 i.item_id,
-                encode(sha256(convert_to(
-                    jsonb_build_array(i.title, i.attributes)::text, 'UTF8'
-                )), 'hex') AS attributes_sha256
+                liber.attributes_sha256(i.title, i.attributes) AS attributes_sha256
             FROM liber.item AS i
         ) AS s
     ) AS c

@@ -18,6 +18,7 @@ from sqlalchemy import Engine
 from liber_tasks import db
 from liber_tasks.config import ROOT
 from liber_tasks.errors import InputError, LiberError, ServiceUnavailable
+from liber_tasks.interest.call import PartitionPlace
 from liber_tasks.interest.trace_format import Traced
 from liber_tasks.interest.traces import _Sender as Sender
 from liber_tasks.local import backup_wal
@@ -151,7 +152,7 @@ def test_a_server_that_does_not_archive_is_not_backed_up(stack: Stack, live: Eng
 def test_traces_leave_mlflows_database_though_no_mlflow_runs(stack: Stack, live: Engine) -> None:
     assert forget_in(stack, stack.cluster, ["ann"]) == 0, "MLflow was never started"
     uri = stack.cluster.url("mlflow", "mlflow", stack.secrets["mlflow"]).replace("postgresql:", "postgresql+psycopg2:")
-    calls = [Traced(user, user, 1, "summary", "prompt", "answer", "m", "tgi", 1, 1, 0.1, NOON, None)
+    calls = [Traced(user, PartitionPlace(user, 1, 1), "summary", "prompt", "answer", "m", "tgi", 1, 1, 0.1, NOON, None)
              for user in ("ann", "ann", "ben")]  # fmt: skip
     Sender(uri).send(calls, {})
     assert [forget_in(stack, stack.cluster, [user]) for user in ("ann", "ann", "ben")] == [2, 0, 1]

@@ -126,7 +126,9 @@ class World:
         versions.name_version(engine, knowledge)
         with engine.connect() as connection:
             keys = connection.execute(text("SELECT item_key FROM liber.item ORDER BY 1")).scalars()
-            calls = [_call("item", ItemPlace(key, hashlib.sha256(str(key).encode()).hexdigest())) for key in keys]
+            calls = [
+                _call("item", ItemPlace(str(key), key, hashlib.sha256(str(key).encode()).hexdigest())) for key in keys
+            ]
         self._ask(engine, items.ITEMS, knowledge.version, calls)
 
     def _ask(self, engine: Engine, subject: Any, version: str, calls: Sequence[Call[Any]]) -> None:

@@ -25,16 +25,18 @@ from liber_tasks.config import Settings
 from liber_tasks.config import load as settings_of
 from liber_tasks.errors import InputError, ServiceUnavailable
 from liber_tasks.interest import traces
+from liber_tasks.interest.call import ItemPlace, PartitionPlace
 from liber_tasks.mlflow_client import PATIENCE
 from tests.services_mlflow import mlflow_url  # noqa: F401
 
 AWAY = "http://127.0.0.1:9"
 STARTED = datetime(2026, 3, 1, 12, 30, 15, 250_000, tzinfo=UTC)
 CALL: dict[str, Any] = {
-    "user_id": "ann", "partition_no": 3, "kind": "summary", "prompt": "A “quoted” title\nWhat is liked?",
+    "place": PartitionPlace("ann", 7, 3), "kind": "summary", "prompt": "A “quoted” title\nWhat is liked?",
     "answer_text": "Likes thrillers.", "model": "some/model", "server": "tgi 3.3", "prompt_tokens": 120,
     "completion_tokens": 9, "latency_seconds": 1.5, "started_at": STARTED, "error": None,
 }  # fmt: skip
+UNSAID = ("started_at", "place")  # no JSON
 HOSTILE = ["o'brien", 'the "one"', 'o\'brien "the one"', "`tick` \\ % _", "ü" * 5000, "' OR tags.a = 'b"]
 
 
@@ -95,6 +97,11 @@ def kept(client: MlflowClient, condition: str | None = None) -> list[Trace]:
     return list(client.search_traces(locations=[experiment.experiment_id], filter_string=condition))
 
 
+def of(user_id: str) -> PartitionPlace:
+    """A partition of a user."""
+    return PartitionPlace(user_id, 7, 3)
+
+
 def trace(settings: Settings, *calls: dict[str, Any], run_id: str = "run-7") -> None:
     """One run with these calls."""
     with closing(traces.Traces(settings, run_id, "model-movies-1")) as run:
@@ -126,11 +133,12 @@ def test_share_zero_imports_no_mlflow_starts_no_thread_and_needs_no_address() ->
 import json, sys, threading
 from datetime import datetime, timezone
 from liber_tasks.config import load
+from liber_tasks.interest.call import PartitionPlace
 from liber_tasks.interest.traces import Traces
 settings = load(local=False, trace_share=0).model_copy(update={{"mlflow_tracking_uri": None}})
 run = Traces(settings, "run", "version")
-call = json.loads({json.dumps(json.dumps({name: value for name, value in CALL.items() if name != "started_at"}))})
-run.record(call_key="key", started_at=datetime.now(timezone.utc), **call)
+call = json.loads({json.dumps(json.dumps({name: value for name, value in CALL.items() if name not in UNSAID}))})
+run.record(call_key="key", place=PartitionPlace("ann", 7, 3), started_at=datetime.now(timezone.utc), **call)
 print(json.dumps([[name for name in sys.modules if name.split(".")[0] in ("mlflow", "opentelemetry")],
                   threading.active_count()]))
 run.close()
@@ -145,7 +153,7 @@ def test_traces_without_an_address_are_refused_at_the_start() -> None:
 
 
 def test_a_call_is_found_with_its_texts_tokens_times_and_origin(tracked: Settings, client: MlflowClient) -> None:
-    trace(tracked, {}, {"kind": "shift", "user_id": "ben"})
+    trace(tracked, {}, {"kind": "shift", "place": of("ben")})
     (found,) = kept(client, "tags.`liber.user_id` = 'ann' AND tags.`liber.kind` = 'summary'")
     (span,) = found.data.spans
     assert span.span_type == SpanType.CHAT_MODEL
@@ -164,6 +172,13 @@ def test_a_call_is_found_with_its_texts_tokens_times_and_origin(tracked: Setting
         "liber.run_id": "run-7", "liber.knowledge_version": "model-movies-1",
     }  # fmt: skip
     assert expected.items() <= found.info.tags.items()
+
+
+def test_a_call_about_an_item_is_found_by_the_item_and_is_nobodys(tracked: Settings, client: MlflowClient) -> None:
+    trace(tracked, {"kind": "item", "place": ItemPlace("film 7", 7, "0" * 64)})
+    (found,) = kept(client, "tags.`liber.item_id` = 'film 7' AND tags.`liber.kind` = 'item'")
+    assert not {name for name in found.info.tags if name.startswith("liber.user") or name == "liber.partition_no"}
+    assert traces.forget(tracked, "ann") == 0
 
 
 def test_a_failed_call_is_an_error_with_its_reason_and_no_answer(tracked: Settings, client: MlflowClient) -> None:
@@ -197,7 +212,7 @@ def test_an_erased_users_traces_are_gone_and_nobody_elses(
     tracked: Settings, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(traces, "_PAGE", 2)
-    trace(tracked, *({"user_id": user} for user in ["ann", "ben", "ann", "Ann", "ann", "ann", "ann"]))
+    trace(tracked, *({"place": of(user)} for user in ["ann", "ben", "ann", "Ann", "ann", "ann", "ann"]))
     assert traces.forget(tracked, "ann") == 5
     assert sorted(found.info.tags["liber.user_id"] for found in kept(client)) == ["Ann", "ben"]
     assert traces.forget(tracked, "ann") == 0
@@ -205,7 +220,7 @@ def test_an_erased_users_traces_are_gone_and_nobody_elses(
 
 
 def test_a_user_with_any_id_is_found_and_forgotten_alone(tracked: Settings, client: MlflowClient) -> None:
-    trace(tracked, *({"user_id": user} for user in HOSTILE))
+    trace(tracked, *({"place": of(user)} for user in HOSTILE))
     for left, user in zip(range(len(HOSTILE))[::-1], HOSTILE, strict=True):
         assert traces.forget(tracked, user) == 1
         assert len(kept(client)) == left

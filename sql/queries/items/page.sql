@@ -1,6 +1,7 @@
 -- Items: what the prompts of some items show, and what names their calls, in the order given.
 SELECT
     i.item_key,
+    i.item_id,
     coalesce(i.title, i.item_id) AS title,
     i.attributes,
     c.attributes_sha256,

@@ -1,0 +1,82 @@
+"""The exact prompt of a stored text about an item, rendered again from what the database keeps.
+
+A text is kept with the digest of the state that its item was in, and items keep their past states: the prompt follows
+from the two. What a text that was made elsewhere was asked with is not known.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine
+
+from liber_tasks.db import database_errors, query
+from liber_tasks.errors import InputError, LiberError
+from liber_tasks.interest.item_prompt import item_knowledge_of, item_prompt, shown_attributes
+from liber_tasks.interest.prompts import digest
+
+
+@dataclass(frozen=True)
+class ReproducedItem:
+    """A prompt whose digest equals the one kept with its text.
+
+    Attributes:
+        item_id: what it is about.
+        knowledge_version: of the text.
+        model: that was asked.
+        parameters: of the knowledge version.
+        prompt: the user message, the only one that is sent.
+        input_sha256: of the prompt.
+        text: the answer that is stored.
+        asked_at: when the call was claimed.
+    """
+
+    item_id: str
+    knowledge_version: str
+    model: str
+    parameters: Mapping[str, Any]
+    prompt: str
+    input_sha256: str
+    text: str
+    asked_at: datetime
+
+
+def reproduce_item(engine: Engine, item_id: str, *, knowledge_version: str | None = None) -> ReproducedItem:
+    """Render the prompt of a stored text about an item again, byte for byte.
+
+    Args:
+        engine: LIBER database.
+        item_id: external id.
+        knowledge_version: of the text; None: the newest one that says something about the item.
+
+    Raises:
+        InputError: there is no such item, or no such text.
+        LiberError: what the text was made with was not kept, or what is kept does not give the prompt's digest.
+    """
+    asked = {"item_id": item_id, "knowledge_version": knowledge_version}
+    with database_errors(), engine.connect() as connection:
+        known = connection.execute(query("items/known"), asked).first()
+        learnt = connection.execute(query("items/learnt_text"), asked).first()
+    if known is None:
+        raise InputError(f"There is no item {item_id!r}: check the id, or ingest the item first.")
+    if learnt is None:
+        version = f" of version {knowledge_version!r}" if knowledge_version else ""
+        raise InputError(f"Item {item_id!r} has no text{version}: run `liber learn --items`.")
+    what = f"The prompt of the text about item {item_id!r}"
+    if learnt.recipe is None or learnt.attributes_sha256 is None:
+        raise LiberError(f"{what} cannot be reproduced: version {learnt.knowledge_version!r} was made elsewhere.")
+    if learnt.attributes is not None:
+        knowledge = item_knowledge_of(learnt.model, learnt.parameters, learnt.recipe)
+        for left_out in range(len(shown_attributes(knowledge.domain, learnt.attributes)) + 1):
+            prompt = item_prompt(knowledge, learnt.title, learnt.attributes, left_out=left_out)
+            if digest(prompt) == learnt.input_sha256:
+                return ReproducedItem(
+                    item_id, learnt.knowledge_version, learnt.model, learnt.parameters, prompt, learnt.input_sha256,
+                    learnt.text, learnt.asked_at,
+                )  # fmt: skip
+    raise LiberError(
+        f"{what} cannot be reproduced: with the template and domain pack kept with it, no state of the item that is "
+        f"kept gives its digest {learnt.input_sha256[:8]}. The item changed before its past was kept, or the code that "
+        f"words prompts changed: install the release that was in use on {learnt.asked_at:%Y-%m-%d}."
+    )
