@@ -43,7 +43,7 @@ restore: install ## The stopped local stack as it was: make restore TO=2026-01-3
 	@$(BIN)/python -m liber_tasks.local restore $(if $(TO),--to $(TO))
 
 test: install browser promtool lint ## The whole test suite
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: install ## ruff, mypy, import-linter, sqlfluff, squawk, detect-secrets
 	@$(BIN)/ruff check .

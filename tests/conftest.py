@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 from sqlalchemy import Engine
+from xdist.scheduler import LoadFileScheduling
 
 from liber_tasks import db
 from liber_tasks.config import Settings
@@ -24,18 +25,26 @@ LIBER_ROLES = ("liber_reader", *(f"liber_{role}" for role in STAGE_ROLES))
 os.environ.setdefault("AIRFLOW_HOME", str(Path(tempfile.gettempdir()) / "liber-tests-airflow"))
 
 
-# Each of these runs an Airflow of its own: one after the other, beside all the rest.
-STACKS = ("e2e/", "drills/test_stack.py", "safety/test_stack.py", "backup/", "docs/test_extend.py")
+# Each of these runs an Airflow of its own, or several servers: one after the other, beside all the rest.
+STACKS = ("tests/e2e/", "tests/drills/test_stack.py", "tests/safety/test_stack.py", "tests/backup/",
+          "tests/docs/test_extend.py", "tests/infra/test_deploy.py")  # fmt: skip
 
 
-@pytest.hookimpl(tryfirst=True)
+class ByFile(LoadFileScheduling):  # type: ignore[misc]
+    """A file's tests run in one process, and those of all files with a stack in the same one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "stacks" if nodeid.startswith(STACKS) else str(super()._split_scope(nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
+    """Of several processes, which runs what."""
+    return ByFile(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Which tests one process of several runs in a row: those with a stack first, then the files."""
-    here = Path(__file__).parent
-    for item in items:
-        file = item.path.relative_to(here).as_posix()
-        item.add_marker(pytest.mark.xdist_group("stacks" if file.startswith(STACKS) else file))
-    items.sort(key=lambda item: not item.path.relative_to(here).as_posix().startswith(STACKS))
+    """What takes longest begins first."""
+    items.sort(key=lambda item: not item.nodeid.startswith(STACKS))
 
 
 def free_port() -> int:
