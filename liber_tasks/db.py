@@ -90,8 +90,10 @@ def database_errors() -> Iterator[None]:
 
 def _gone(error: BaseException | None) -> bool:
     """Whether the server is to blame: an error of a class that says so, or one of which it could not say anything."""
-    silent = type(error) is psycopg2.DatabaseError and getattr(error, "pgcode", "") is None  # it stopped within a COPY
-    return silent or isinstance(error, psycopg2.OperationalError)
+    code = getattr(error, "pgcode", "")
+    silent = type(error) is psycopg2.DatabaseError and code is None  # it stopped within a COPY
+    internal = (code or "").startswith("XX")  # a file that cannot grow for a quota, a damaged page
+    return silent or internal or isinstance(error, psycopg2.OperationalError)
 
 
 def _lost(error: BaseException) -> BaseException | None:
