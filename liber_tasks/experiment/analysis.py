@@ -70,7 +70,7 @@ def analyse(experiment: Experiment, until: date, read: Read, hide: bool) -> dict
     plan = experiment.plan
     found = {}
     for planned in plan.metrics:
-        data = _data(planned, [metric.name for metric in plan.metrics if metric.sql], read.totals)
+        data = _data(planned, [metric.name for metric in plan.own], read.totals)
         metric = Metric(
             planned.name, planned.unit or data.definition.unit, {}, planned.role, planned.better,
             planned.decides or "cuped", data.cap, distribution=_distribution(planned.name, read.distribution),
@@ -107,8 +107,7 @@ def _data(planned: Planned, own: list[str], totals: Totals) -> _Data:
         return _Data(definition, totals.plain, totals.capped, shown)
     plain, capped, cap = totals.custom[planned.name]
     place = own.index(planned.name) + 1
-    definition = Definition(planned.name, planned.unit or "", f"custom_{place}")
-    return _Data(definition, plain, capped, cap if isfinite(cap) else None)
+    return _Data(statistics.custom(planned.name, planned.unit, place), plain, capped, cap if isfinite(cap) else None)
 
 
 def _estimates(data: _Data) -> dict[str, Estimate]:
@@ -136,7 +135,7 @@ def _guardrail(planned: Planned, metric: Metric, look: Look, over: bool) -> Guar
 def _with_segments(experiment: Experiment, read: Read, metrics: dict[str, Metric]) -> dict[str, Metric]:
     """Segments of the primary metrics, adjusted together."""
     names = list(experiment.plan.segments)
-    own = [metric.name for metric in experiment.plan.metrics if metric.sql]
+    own = [metric.name for metric in experiment.plan.own]
     asked: list[segments.Segment] = []
     for planned in experiment.plan.primary if names else []:
         data, metric = _data(planned, own, read.totals), metrics[planned.name]

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from liber_tasks.db import database_errors, query
 from liber_tasks.errors import InputError
+from liber_tasks.experiment.statistics import METRICS, custom, pre
 from liber_tasks.experiment.stored import load
 from liber_tasks.types import Progress, silent
 
@@ -59,17 +60,20 @@ def calibrate_experiment(
         newest = connection.execute(query("experiment/newest_readout"), {**key, "until_day": None}).one_or_none()
         if newest is None:
             raise InputError(f"Experiment {name!r} was not read yet: run `liber readout {name}` first.")
-        asked = hashlib.sha256(json.dumps([newest.input_sha256, splits, SEED, USERS]).encode()).hexdigest()
+        own = [custom(metric.name, metric.unit, place) for place, metric in enumerate(experiment.plan.own, 1)]
+        made_of = [newest.input_sha256, splits, SEED, USERS, [one.name for one in own]]
+        asked = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
         stored = {**key, "input_sha256": asked}
         before = connection.execute(query("experiment/stored_calibration"), stored).scalar_one_or_none()
         if before is not None:
             return dict(before)
         rows = connection.execute(query("experiment/calibration_columns"), {**key, "users": USERS}).all()
     progress(1, 2, "users read")
-    values = np.array(rows, dtype=float).reshape(-1, len(COLUMNS))
+    names = [*COLUMNS, *(one.numerator for one in own), *(pre(one.numerator) for one in own)]
+    values = np.array([[*row[: len(COLUMNS)], *row.custom, *row.pre_custom] for row in rows], dtype=float)
+    columns = dict(zip(names, values.reshape(-1, len(names)).T, strict=True))
     share = experiment.treatment_share / (experiment.control_share + experiment.treatment_share)
-    columns = {column: values[:, place] for place, column in enumerate(COLUMNS)}
-    rates = calibrate(columns, share, splits=splits, seed=SEED)
+    rates = calibrate(columns, share, definitions=[*METRICS, *own], splits=splits, seed=SEED)
     result = {
         "splits": splits,
         "users": len(values),

@@ -35,7 +35,7 @@ def described(experiment: Experiment, view: Window) -> dict[str, Any]:
         f"{bots.seconds_per_day} seconds",
         "days": [view.first_day.isoformat(), view.until_day.isoformat()],
         "pre_period": [view.pre_day.isoformat(), view.first_day.isoformat()],
-        "own_sql": {metric.name: metric.sql for metric in experiment.plan.metrics if metric.sql},
+        "own_sql": {metric.name: metric.sql for metric in experiment.plan.own},
         "sql": [
             f"sql/queries/experiment/{name}.sql"
             for name in ("materialise_simulated" if experiment.simulated else "materialise_behavior",

@@ -121,7 +121,7 @@ def advance(connection: Connection, experiment: Experiment, view: Window) -> int
     last = connection.execute(query("experiment/newest_metric_day"), key).scalar_one()
     before = connection.execute(query("experiment/progress"), key).one_or_none()
     reopened = view.pre_day if last is None else max(view.pre_day, last - (LATE_DAYS - 1) * DAY)
-    own = [metric for metric in plan.metrics if metric.sql]
+    own = plan.own
     parameters: dict[str, Any] = {
         **key,
         "starts_at": experiment.starts_at,

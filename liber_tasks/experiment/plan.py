@@ -133,6 +133,11 @@ class Plan(Strict):
         return self
 
     @property
+    def own(self) -> list[Metric]:
+        """The metrics that are SQL of the experiment's own."""
+        return [metric for metric in self.metrics if metric.sql]
+
+    @property
     def primary(self) -> list[Metric]:
         """The metrics that decide."""
         return [metric for metric in self.metrics if metric.role == "primary"]

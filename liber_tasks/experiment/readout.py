@@ -82,7 +82,7 @@ def _look(connection: Connection, experiment: Experiment, view: Window) -> Reado
     if before is not None:
         return from_dict(before)
     read = Read(
-        totals=reader.totals([metric for metric in experiment.plan.metrics if metric.sql]),
+        totals=reader.totals(experiment.plan.own),
         ages=connection.execute(query("experiment/ages"), {**key, "until_day": view.until_day}).all(),
         exposed=progress.exposed,
         distribution=reader.distribution(),

@@ -70,6 +70,11 @@ METRICS = (
 )
 
 
+def custom(name: str, unit: str | None, place: int) -> Definition:
+    """The experiment's own metric: the `place`-th, from 1, of `liber.user_metric.custom`."""
+    return Definition(name, unit or "", f"custom_{place}")
+
+
 def pre(column: str) -> str:
     """The pre-period's column."""
     return f"pre_{column}"

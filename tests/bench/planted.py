@@ -14,13 +14,14 @@ import numpy as np
 from liber_tasks.experiment.batch import Lifts
 from liber_tasks.experiment.calibrate import calibrate
 from liber_tasks.experiment.effect import normal_quantile
-from liber_tasks.experiment.novelty import AgeSums, trend, trend_by_user
+from liber_tasks.experiment.novelty import AgeSums, trend
 from liber_tasks.experiment.sequential import anytime_critical, planned_critical
 from liber_tasks.experiment.simulate import DAYS, exposed
 from liber_tasks.experiment.statistics import SRM_THRESHOLD, sample_ratio
 from tests.bench.database import say
 from tests.bench.planted_worlds import PLANTED, Cells, World, cells, columns, scenarios, world
 from tests.experiment.arrays import aggregates
+from tests.experiment.exact_trend import trend_by_user
 
 USERS = 4_000  # an experiment, both arms
 REPLICATIONS = 1_200  # 300 would leave an error of 0.06 on the bias, too near to its bar

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from liber_tasks.experiment.novelty import AgeSums, Trend, by_age, trend, trend_by_user
+from liber_tasks.experiment.novelty import AgeSums, Trend, by_age, trend
 from tests.experiment.arrays import aggregates, days, delta_interval
+from tests.experiment.exact_trend import trend_by_user
 
 AGES = np.arange(7)
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, text
 
+from liber_tasks.experiment.calibration import calibrate_experiment
 from liber_tasks.experiment.metrics import materialise
 from liber_tasks.experiment.moments import of_columns
 from liber_tasks.experiment.readout import readout
@@ -167,3 +168,7 @@ def test_own_metrics_and_segments_are_read_beside_the_built_in_ones(
     assert interactions["age"].reason is not None
     assert not clicks.segments  # of the primary metrics only
     assert record.method["own_sql"]["clicks"].startswith("SELECT")
+    rates = {(one["metric"], one["method"]): one for one in calibrate_experiment(engine, "real", splits=1_000)["rates"]}
+    assert {name for name, _ in rates} == {"play_count", "play_time", "time_per_play", "active_days", "clicks"}
+    assert rates["clicks", "raw"]["rate"] == pytest.approx(0.05, abs=0.03)
+    assert rates["clicks", "raw"]["false_positives"] != rates["play_count", "raw"]["false_positives"]

@@ -5,7 +5,9 @@ SELECT
     active_days,
     pre_play_count,
     pre_play_seconds,
-    pre_active_days
+    pre_active_days,
+    custom,
+    pre_custom
 FROM liber.user_metric
 WHERE experiment_key = :experiment_key AND left_out IS NULL
 ORDER BY digest
