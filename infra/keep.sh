@@ -12,6 +12,10 @@ while :; do
     echo "Ended with status $status: it is started again in $pause s."
     sleep "$pause" &
     wait $!
-    [[ $stopping ]] && exit "$status"
+    if [[ $stopping ]]; then
+        kill -KILL $! 2>/dev/null  # a process that had just begun may have missed the signal
+        wait $!
+        exit "$status"
+    fi
     (( pause = pause < 16 ? 2 * pause : 30 ))
 done

@@ -134,6 +134,7 @@ def test_a_whole_record_is_shown_explained_and_taken_along(
             page.get_by_role("button", name=button).click()
         assert check(download.value.path().read_bytes())
     for chart in (0, 1):
+        charts.nth(chart).evaluate("chart => chart.scrollIntoView({block: 'center'})")  # not under the page's header
         charts.nth(chart).hover()
         with page.expect_download() as download:
             page.get_by_role("button", name="Download as PNG").nth(chart).click()

@@ -29,6 +29,7 @@ from liber_tasks.training.tracking import pointed_at
 from tests.conftest import free_port
 from tests.e2e.learning import Api
 from tests.e2e.told import DEADLINE, Told, receivers
+from tests.services_stack import dump, holding
 
 USERS, LEARNT = 60, 2
 READER = "reader-"  # every user's id begins so, and nothing else does
@@ -247,6 +248,31 @@ def test_killed_and_repeated_nothing_is_lost_and_nothing_done_twice(
     local_stack.up(stack)
     journey(AirflowApi.of(stack), travelled, files)
     assert counts(db.connect(travelled)) == before
+
+
+def test_an_erased_user_is_in_no_table_and_once_the_models_named_are_deleted_in_no_file_of_mlflow(
+    stack: Stack, travelled: Settings
+) -> None:
+    user, artifacts = f"{READER}{USERS}", stack.var / "mlflow"  # no other id begins like this one
+    assert user in dump(stack, "liber")
+    assert holding(artifacts, user)
+    api = Api.of(stack)
+    run = api.finished("erase_user", api.trigger("erase_user", {"users": [user]}))
+    assert run.state == "success", api.failure(run)
+    assert user not in dump(stack, "liber")
+    assert user not in dump(stack, "mlflow")
+    client = tracking.connect(travelled)
+    for number in api.xcom(run, "erase")["models"]:  # as docs/privacy.md says
+        version = client.get_model_version(travelled.model_name, number)
+        client.delete_model_version(travelled.model_name, number)
+        client.delete_logged_model(version.model_id)
+    uri = travelled.require("mlflow_tracking_uri")
+    store = stack.database_url("mlflow").replace("postgresql://", "postgresql+psycopg2://")
+    subprocess.run(
+        [sys.executable, "-m", "mlflow", "gc", "--artifacts-destination", str(artifacts)],
+        env={**os.environ, "MLFLOW_BACKEND_STORE_URI": store, "MLFLOW_TRACKING_URI": uri}, check=True,
+    )  # fmt: skip
+    assert holding(artifacts, user) == set()
 
 
 def test_down_leaves_no_process(stack: Stack, travelled: Settings) -> None:

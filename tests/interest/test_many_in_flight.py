@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,9 +29,12 @@ def server() -> Iterator[Fake]:
 
 
 @pytest.fixture
-def many(server: Fake, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def many(server: Fake, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Settings:
     """Settings that let `MANY` calls be in flight, patient enough for a machine that is short of processors: a client
     that thought its server gone would let one call in at a time, and the gate would stay shut."""
+    caplog.set_level(
+        logging.WARNING
+    )  # what importing Airflow makes a log tell is kept by pytest: memory, a line a call
     monkeypatch.setattr(replicas, "CONNECT_SECONDS", 300.0)
     server.hold(MANY)
     return load(local=False, llm_url=server.url, llm_in_flight=MANY, llm_timeout=300)

@@ -13,12 +13,12 @@ import psycopg2
 import pytest
 
 from liber_tasks.config import ROOT, Settings
-from liber_tasks.local import postgres
 from liber_tasks.local.environment import Stack
 from tests.conftest import free_port
 from tests.e2e.learning import World, world
 from tests.interest.faults import Reply
 from tests.safety.watching import Shown, watched
+from tests.services_stack import dump
 
 pytestmark = pytest.mark.timeout(1200)
 GIVEN = {
@@ -92,13 +92,7 @@ def test_no_secret_is_in_a_file_but_those_that_only_the_owner_reads(there: World
 @pytest.mark.parametrize("database", ["airflow", "liber", "mlflow"])
 def test_no_secret_is_in_a_database(there: World, shown: Shown, database: str) -> None:
     """XCom, logs and rendered fields of Airflow, runs and artifacts of MLflow, calls and texts of LIBER."""
-    done = subprocess.run(
-        [postgres.BIN / "pg_dump", "--inserts", "-h", "127.0.0.1", "-p", str(there.stack.ports["postgres"]),
-         "-U", "postgres", database],
-        env={**os.environ, "PGPASSWORD": there.stack.secrets["postgres"]}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert "INSERT INTO" in done.stdout
-    assert found(secrets_of(there.stack), done.stdout) == []
+    assert found(secrets_of(there.stack), dump(there.stack, database)) == []
 
 
 def test_a_stage_works_while_the_owner_cannot_log_in(there: World, shown: Shown) -> None:
