@@ -34,7 +34,7 @@ def many(server: Fake, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptur
     that thought its server gone would let one call in at a time, and the gate would stay shut."""
     caplog.set_level(
         logging.WARNING
-    )  # what importing Airflow makes a log tell is kept by pytest: memory, a line a call
+    )  # pytest keeps each line of a log, which is memory of each call
     monkeypatch.setattr(replicas, "CONNECT_SECONDS", 300.0)
     server.hold(MANY)
     return load(local=False, llm_url=server.url, llm_in_flight=MANY, llm_timeout=300)
