@@ -13,6 +13,7 @@ from liber_tasks.local.environment import Stack
 
 FINISHED = ("success", "failed")
 WAITING = "awaiting_input"  # state of a task that a person has to answer
+SETTLED = 2.0  # seconds until the scheduler has seen the end of the process that asked
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,12 @@ class AirflowApi:
         return [run["dag_run_id"] for run in found.json()["dag_runs"]]
 
     def answer(self, dag_id: str, run_id: str, task: str, option: str) -> None:
-        """Answer a task that waits for a person; one that does not wait (any more) stays as it is."""
+        """Answer a task that waits for a person; one that does not wait (any more) stays as it is.
+
+        Not at once, as no person would: an answer that comes before Airflow's scheduler has seen the asking process
+        end starts the task anew, and that end is then taken for a failure of the new try.
+        """
+        time.sleep(SETTLED)
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task}/-1/hitlDetails"
         self._send("PATCH", path, json={"chosen_options": [option]}, allow=(404, 409))
 
