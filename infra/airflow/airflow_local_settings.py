@@ -1,10 +1,29 @@
-"""Loaded by every Airflow process. In those that fork tasks it imports the heavy libraries once, before the first."""
+"""Loaded by every Airflow process. In those that fork tasks it imports what tasks need once, before the first."""
 
 import os
 import sys
+from importlib import import_module
+
+NEEDED = (
+    "mlflow.pyfunc",
+    "tea_tasting.metrics",
+    "transformers.models.bert.modeling_bert",
+    "liber_tasks.behavior.ingest",
+    "liber_tasks.encoder.items",
+    "liber_tasks.encoder.knowledge",
+    "liber_tasks.encoder.pca",
+    "liber_tasks.experiment.daily",
+    "liber_tasks.interest.items",
+    "liber_tasks.interest.learn",
+    "liber_tasks.partition.stream",
+    "liber_tasks.serving.promotion",
+    "liber_tasks.training.search",
+)
 
 if sys.argv[1:2] == ["scheduler"] or sys.argv[1:3] == ["celery", "worker"]:
-    import mlflow  # noqa: F401
+    for name in NEEDED:
+        import_module(name)
+
     import torch
 
     def renew_torch_threads() -> None:

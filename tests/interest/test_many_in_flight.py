@@ -32,9 +32,7 @@ def server() -> Iterator[Fake]:
 def many(server: Fake, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Settings:
     """Settings that let `MANY` calls be in flight, patient enough for a machine that is short of processors: a client
     that thought its server gone would let one call in at a time, and the gate would stay shut."""
-    caplog.set_level(
-        logging.WARNING
-    )  # pytest keeps each line of a log, which is memory of each call
+    caplog.set_level(logging.WARNING)  # pytest keeps each line of a log, which is memory of each call
     monkeypatch.setattr(replicas, "CONNECT_SECONDS", 300.0)
     server.hold(MANY)
     return load(local=False, llm_url=server.url, llm_in_flight=MANY, llm_timeout=300)
