@@ -265,12 +265,12 @@ def test_an_erased_user_is_in_no_table_and_once_the_models_named_are_deleted_in_
     for number in api.xcom(run, "erase")["models"]:  # as docs/privacy.md says
         version = client.get_model_version(travelled.model_name, number)
         client.delete_model_version(travelled.model_name, number)
-        client.delete_logged_model(version.model_id)
-    uri = travelled.require("mlflow_tracking_uri")
-    store = stack.database_url("mlflow").replace("postgresql://", "postgresql+psycopg2://")
+        client.delete_logged_model(version.source.removeprefix("models:/"))
+    store = f"postgresql+psycopg2://mlflow@127.0.0.1:{stack.ports['postgres']}/mlflow"
+    login = {"MLFLOW_TRACKING_URI": travelled.require("mlflow_tracking_uri"), "PGPASSWORD": stack.secrets["mlflow"]}
     subprocess.run(
-        [sys.executable, "-m", "mlflow", "gc", "--artifacts-destination", str(artifacts)],
-        env={**os.environ, "MLFLOW_BACKEND_STORE_URI": store, "MLFLOW_TRACKING_URI": uri}, check=True,
+        [sys.executable, "-m", "mlflow", "gc", "--backend-store-uri", store, "--artifacts-destination", str(artifacts)],
+        env={**os.environ, **login}, check=True,
     )  # fmt: skip
     assert holding(artifacts, user) == set()
 
