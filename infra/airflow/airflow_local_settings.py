@@ -12,12 +12,14 @@ NEEDED = (
     "liber_tasks.encoder.items",
     "liber_tasks.encoder.knowledge",
     "liber_tasks.encoder.pca",
+    "liber_tasks.encoder.store",
     "liber_tasks.experiment.daily",
     "liber_tasks.interest.items",
     "liber_tasks.interest.learn",
     "liber_tasks.partition.stream",
     "liber_tasks.serving.promotion",
     "liber_tasks.training.search",
+    "liber_tasks.training.train",
 )
 
 if sys.argv[1:2] == ["scheduler"] or sys.argv[1:3] == ["celery", "worker"]:

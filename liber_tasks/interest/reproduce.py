@@ -24,14 +24,11 @@ from liber_tasks.interest.shift import shift_prompt
 from liber_tasks.interest.summary import summary_prompt
 
 
-@dataclass(frozen=True)
-class Reproduced:
+@dataclass(frozen=True, kw_only=True)
+class ReproducedPrompt:
     """A prompt whose digest equals the one kept with its text.
 
     Attributes:
-        user_id: whose partition it is about.
-        partition_no: j of P_j.
-        kind: summary or shift.
         knowledge_version: of the text.
         model: that was asked.
         parameters: of the knowledge version.
@@ -39,12 +36,8 @@ class Reproduced:
         input_sha256: of the prompt.
         text: the answer that is stored.
         asked_at: when the call was claimed.
-        profiles_until: the profiles shown held until this moment; None: they are the current ones, or none is shown.
     """
 
-    user_id: str
-    partition_no: int
-    kind: Kind
     knowledge_version: str
     model: str
     parameters: Mapping[str, Any]
@@ -52,7 +45,29 @@ class Reproduced:
     input_sha256: str
     text: str
     asked_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reproduced(ReproducedPrompt):
+    """The prompt of a text about a partition.
+
+    Attributes:
+        user_id: whose partition it is about.
+        partition_no: j of P_j.
+        kind: summary or shift.
+        profiles_until: the profiles shown held until this moment; None: they are the current ones, or none is shown.
+    """
+
+    user_id: str
+    partition_no: int
+    kind: Kind
     profiles_until: datetime | None
+
+
+def kept_with(learnt: Any) -> dict[str, Any]:
+    """What the row of a stored text says of its prompt: fields of `ReproducedPrompt` but the prompt itself."""
+    names = ("knowledge_version", "model", "parameters", "input_sha256", "text", "asked_at")
+    return {name: getattr(learnt, name) for name in names}
 
 
 @dataclass(frozen=True)
@@ -116,8 +131,8 @@ def reproduce(
             tried += 1
             if digest(prompt) == learnt.input_sha256:
                 return Reproduced(
-                    user_id, partition_no, kind, learnt.knowledge_version, learnt.model, learnt.parameters, prompt,
-                    learnt.input_sha256, learnt.text, learnt.asked_at, until,
+                    user_id=user_id, partition_no=partition_no, kind=kind, profiles_until=until, prompt=prompt,
+                    **kept_with(learnt),
                 )  # fmt: skip
     source = f"any of the {tried} profile states kept" if kind == "summary" else "the two summaries stored"
     raise LiberError(

@@ -4,10 +4,7 @@ A text is kept with the digest of the state that its item was in, and items keep
 from the two. What a text that was made elsewhere was asked with is not known.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Engine
 
@@ -15,31 +12,18 @@ from liber_tasks.db import database_errors, query
 from liber_tasks.errors import InputError, LiberError
 from liber_tasks.interest.item_prompt import item_knowledge_of, item_prompt, shown_attributes
 from liber_tasks.interest.prompts import digest
+from liber_tasks.interest.reproduce import ReproducedPrompt, kept_with
 
 
-@dataclass(frozen=True)
-class ReproducedItem:
-    """A prompt whose digest equals the one kept with its text.
+@dataclass(frozen=True, kw_only=True)
+class ReproducedItem(ReproducedPrompt):
+    """The prompt of a text about an item.
 
     Attributes:
         item_id: what it is about.
-        knowledge_version: of the text.
-        model: that was asked.
-        parameters: of the knowledge version.
-        prompt: the user message, the only one that is sent.
-        input_sha256: of the prompt.
-        text: the answer that is stored.
-        asked_at: when the call was claimed.
     """
 
     item_id: str
-    knowledge_version: str
-    model: str
-    parameters: Mapping[str, Any]
-    prompt: str
-    input_sha256: str
-    text: str
-    asked_at: datetime
 
 
 def reproduce_item(engine: Engine, item_id: str, *, knowledge_version: str | None = None) -> ReproducedItem:
@@ -71,10 +55,7 @@ def reproduce_item(engine: Engine, item_id: str, *, knowledge_version: str | Non
         for left_out in range(len(shown_attributes(knowledge.domain, learnt.attributes)) + 1):
             prompt = item_prompt(knowledge, learnt.title, learnt.attributes, left_out=left_out)
             if digest(prompt) == learnt.input_sha256:
-                return ReproducedItem(
-                    item_id, learnt.knowledge_version, learnt.model, learnt.parameters, prompt, learnt.input_sha256,
-                    learnt.text, learnt.asked_at,
-                )  # fmt: skip
+                return ReproducedItem(item_id=item_id, prompt=prompt, **kept_with(learnt))
     raise LiberError(
         f"{what} cannot be reproduced: with the template and domain pack kept with it, no state of the item that is "
         f"kept gives its digest {learnt.input_sha256[:8]}. The item changed before its past was kept, or the code that "

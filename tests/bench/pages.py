@@ -18,9 +18,10 @@ from typing import Any
 
 import psutil
 from playwright.sync_api import Browser
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine
 
 from infra.screenshot import chromium
+from liber_tasks import db
 from liber_tasks.config import Settings
 from liber_tasks.status.stored import refresh, stored
 from tests.bench.database import cluster, database, say
@@ -44,7 +45,7 @@ def measure(size: int = 1_000) -> tuple[dict[str, Any], dict[str, Any]]:
     """`size` thousand users; or the database that LIBER_BENCH_DATABASE_URL names, as an earlier `fill` left it."""
     given = os.environ.get("LIBER_BENCH_DATABASE_URL")
     if given:
-        return {}, _measured(create_engine(given))
+        return {}, _measured(db.engine(given))
     with cluster() as server:
         engine = database(server)
         fill(engine, size * 1_000)

@@ -41,6 +41,21 @@ GOOD = Reply()
 ABSENT = Reply(404, '{"error": {"message": "not found"}}')
 
 
+def llamacpp(context: int, characters: int) -> Callable[[str, dict[str, Any] | None], Reply]:
+    """What a llama.cpp server says besides completions: its context in tokens, and a token for so many characters."""
+
+    def other(path: str, body: dict[str, Any] | None) -> Reply:
+        if path == "/props":
+            return Reply(body=json.dumps({"model_path": "m.gguf", "default_generation_settings": {"n_ctx": context}}))
+        if path == "/apply-template" and body:
+            return Reply(body=json.dumps({"prompt": body["messages"][0]["content"]}))
+        if path == "/tokenize" and body:
+            return Reply(body=json.dumps({"tokens": [0] * (len(body["content"]) // characters)}))
+        return ABSENT
+
+    return other
+
+
 def completion(text: Any, finish_reason: str = "stop") -> str:
     """Body of a completion."""
     return json.dumps(

@@ -1,10 +1,8 @@
 """What LIBER costs beside asking the LLM at each behaviour (paper, Table 6): counted, measured, nothing stored."""
 
-import json
 import math
 import threading
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
@@ -17,7 +15,7 @@ from liber_tasks.interest.study.efficiency_report import EfficiencyReport
 from tests.conftest import free_port
 from tests.interest.data import add_user, rows
 from tests.interest.efficiency import answering, at, by_name, is_shift
-from tests.interest.faults import ABSENT, GOOD, Reply, completion, faulty
+from tests.interest.faults import GOOD, Reply, completion, faulty, llamacpp
 
 TITLES = [f"Film {number:03}" for number in range(1, 61)]
 
@@ -195,16 +193,7 @@ def test_calls_without_an_answer_are_counted_and_what_depends_on_them_is_not_ask
 def test_prompts_longer_than_the_server_takes_are_shortened_and_counted(engine: Engine, settings: Settings) -> None:
     add_user(engine, "a", 12, size=5, titles=TITLES)
 
-    def llamacpp(path: str, body: dict[str, Any] | None) -> Reply:
-        if path == "/props":
-            return Reply(body=json.dumps({"model_path": "m.gguf", "default_generation_settings": {"n_ctx": 450}}))
-        if path == "/apply-template" and body:
-            return Reply(body=json.dumps({"prompt": body["messages"][0]["content"]}))
-        if path == "/tokenize" and body:
-            return Reply(body=json.dumps({"tokens": [0] * (len(body["content"]) // 2)}))
-        return ABSENT
-
-    with faulty(answering(), other=llamacpp) as seen:
+    with faulty(answering(), other=llamacpp(context=450, characters=2)) as seen:
         report = efficiency(engine, at(settings, seen, llm_guided=False), steps=3)
     found = by_name(report)
     assert (found["full"].shortened, found["length_20"].shortened) == (0, 0)

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -17,7 +16,7 @@ from liber_tasks.interest import traces
 from liber_tasks.interest.items import learn_items
 from liber_tasks.interest.reproduce_item import reproduce_item
 from tests.behavior.files import write_jsonl
-from tests.interest.faults import ABSENT, GOOD, Reply, faulty
+from tests.interest.faults import GOOD, faulty, llamacpp
 from tests.services_mlflow import mlflow_url  # noqa: F401
 
 FILMS = ("heat", "alien", "ran")
@@ -46,16 +45,7 @@ def test_every_prompt_that_a_server_got_comes_back_after_its_item_changed(
 def test_a_prompt_that_left_out_attributes_comes_back(engine: Engine, settings: Settings, tmp_path: Path) -> None:
     state(engine, settings, tmp_path, 0, **{f"attribute {n:02}": "words " * 90 for n in range(25)})
 
-    def llamacpp(path: str, body: dict[str, Any] | None) -> Reply:
-        if path == "/props":
-            return Reply(body=json.dumps({"model_path": "m.gguf", "default_generation_settings": {"n_ctx": 2000}}))
-        if path == "/apply-template" and body:
-            return Reply(body=json.dumps({"prompt": body["messages"][0]["content"]}))
-        if path == "/tokenize" and body:
-            return Reply(body=json.dumps({"tokens": [0] * (len(body["content"]) // 4)}))
-        return ABSENT
-
-    with faulty(lambda *_: GOOD, other=llamacpp) as server:
+    with faulty(lambda *_: GOOD, other=llamacpp(context=2000, characters=4)) as server:
         live = settings.model_copy(update={"llm_url": server.url, "llm_guided": False})
         assert learn_items(engine, live).shortened == len(FILMS)
     assert {reproduce_item(engine, film).prompt for film in FILMS} == set(server.prompts)
